@@ -1,0 +1,187 @@
+"""The compiled core: a connector, what it reads, and the table of its options."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypedDict, final
+
+import pyarrow as pa
+
+__version__: str
+
+class OptionSpec(TypedDict):
+    """One row of the table of options, from which parsing, the CLI and the README come."""
+
+    name: str
+    """The option's key, snake_case."""
+    type: Literal["string", "integer", "number", "boolean"]
+    """What its text must spell."""
+    choices: list[str]
+    """The only values it takes, or empty where any value of its type will do."""
+    default: str | None
+    """The text that stands for leaving it out; None where leaving it out means "not set"."""
+    scope: Literal["connection", "table"]
+    """`connection`: for the connector only. `table`: for the connector, and over it for one read."""
+    secret: bool
+    """Whether its value must never be shown."""
+    doc: str
+    """One line that says what it does."""
+
+class Metadata(TypedDict):
+    """How a table is ingested."""
+
+    primary_keys: list[str]
+    cursor_field: str | None
+    ingestion_type: Literal["snapshot", "append"]
+
+def option_specs() -> list[OptionSpec]:
+    """The table of options, in the order in which to show them."""
+
+@final
+class Schema:
+    """The columns of a table, for anything that speaks Arrow: `pyarrow.schema(schema)`."""
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in order."""
+
+    def __arrow_c_schema__(self) -> object:
+        """The Arrow PyCapsule protocol: a `arrow_schema` capsule."""
+
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+
+@final
+class Records:
+    """What a read came to: rows that arrive from the server as they are consumed.
+
+    One pass over the rows needs bounded memory: `for row in records`, `records.batches()`,
+    or handing the object to pyarrow, polars, duckdb, pandas or deltalake, which take it by
+    the Arrow C stream interface without a copy. `len(records)` reads what is left and keeps
+    it; from then on every kind of pass can be made as often as one likes.
+
+    Errors during a pass are raised as `lakeflow_redis` exceptions by this class' own
+    iterators. Consumers behind the C stream interface see only their text; `error` then
+    holds the exception itself.
+    """
+
+    @property
+    def schema(self) -> Schema:
+        """The columns. Reads nothing."""
+
+    @property
+    def receipt(self) -> dict[str, Any]:
+        """What has happened so far; final once the stream has ended (`complete` is True).
+
+        Keys, all counts unless said otherwise:
+
+        - `table` (str), `complete` (bool), `seconds` (float, since the read began)
+        - `rows`: rows handed over or ready to be; `bytes`: reply bytes read from the server
+        - `keys_scanned`: keys that SCAN named, `duplicates_dropped`: those it named again
+        - `keys_gone`: keys that were gone by the time they were read
+        - `keys_changed_type`: keys that had become another type by then
+        - `keys_paged`: keys too large for one reply, read in several, so that a change made
+          meanwhile may show in one part and not in another
+        - `rows_skipped`: rows left out because of `invalid_utf8=skip`
+        - `values_replaced`: values altered or nulled because of `invalid_utf8=replace|null`
+        - `warnings`: list of str
+        """
+
+    @property
+    def error(self) -> Exception | None:
+        """The exception that ended the stream early, or None."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """One pass over the rows as record batches of at most about 64 k rows or 16 MiB.
+
+        Raises:
+            ConsumedError: the stream was read already and not kept by `len()`.
+            LakeflowRedisError: the read failed; see `lakeflow_redis.exceptions`.
+        """
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """One pass over the rows as dicts, in the columns' order. Raises as `batches()`."""
+
+    def __len__(self) -> int:
+        """The number of rows. Reads the rest of the stream and keeps it."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any row. Reads ahead at most one batch, and loses none."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The Arrow PyCapsule protocol: a `arrow_array_stream` capsule over one pass."""
+
+    def __arrow_c_schema__(self) -> object:
+        """The Arrow PyCapsule protocol: the columns as an `arrow_schema` capsule."""
+
+    def _repr_html_(self) -> str:
+        """The columns with the first rows, for a notebook. Reads ahead at most one batch."""
+
+@final
+class LakeflowConnect:
+    """A connector to one Redis.
+
+    Args:
+        options: strings, as Spark and Unity Catalog hand them over; see `option_specs()`.
+            `{{ NAME }}` inside a value stands for the environment variable NAME, read each
+            time the connector connects; only the reference is kept and pickled.
+
+    Raises:
+        ConfigurationError: an option is unknown (the nearest name is offered), malformed,
+            or contradicts another. Nothing is connected to yet.
+    """
+
+    def __init__(self, options: Mapping[str, str]) -> None: ...
+    def test_connection(self) -> dict[str, str]:
+        """Connect, authenticate and ask for the server's version (`INFO server`).
+
+        Returns:
+            `{"status": "success" | "error", "message": ...}`. Never raises for the server's
+            sake: unreachable, refused credentials and not permitted differ in the message.
+        """
+
+    def list_tables(self) -> list[str]:
+        """The names of all tables; needs no server."""
+
+    def get_table_schema(self, table_name: str, table_options: Mapping[str, str] | None = None) -> Schema:
+        """The columns of a table under these options; needs no server.
+
+        Raises:
+            ConfigurationError: no such table, or a bad option.
+        """
+
+    def read_table_metadata(self, table_name: str, table_options: Mapping[str, str] | None = None) -> Metadata:
+        """Primary keys, cursor field and ingestion type of a table; needs no server.
+
+        Raises:
+            ConfigurationError: no such table, or a bad option.
+        """
+
+    def read_table(
+        self,
+        table_name: str,
+        start_offset: Mapping[str, Any] | None = None,
+        table_options: Mapping[str, str] | None = None,
+    ) -> tuple[Records, dict[str, Any]]:
+        """Read a table from an offset on.
+
+        Snapshot tables are read whole whatever the offset; theirs is `{"scanned_at": <s>}`.
+        `streams` gives the entries after `start_offset` up to an end that is fixed before
+        this returns, and that is the offset returned: pass it in to read on. `None` and
+        `{}` mean from the beginning; `{"entry_id": "<ms>-<seq>"}` means after that id in
+        every stream.
+
+        Returns:
+            The records, which arrive as they are consumed, and the offset after them: a
+            JSON-able dict with sorted keys.
+
+        Raises:
+            ConfigurationError: no such table, a bad option, a malformed offset, or one of
+                another table or database.
+            RedisConnectionError: the server cannot be reached.
+            AuthenticationError: it refused the credentials.
+            PermissionDeniedError: the user may not do what the read needs.
+            DataLossError: a stream was deleted and created anew since the offset, and
+                `fail_on_data_loss` is not `false`.
+        """
+
+    def _repr_html_(self) -> str:
+        """The tables of this connector, for a notebook; needs no server."""

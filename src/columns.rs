@@ -1,0 +1,518 @@
+//! Rows appended cell by cell, closed into record batches.
+//!
+//! Cells are bytes until a batch closes; only there is UTF-8 asked for, once for a whole
+//! column, and only there does `invalid_utf8` decide.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::filter;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::error::{Error, Result, show};
+use crate::options::{InvalidUtf8, ReadOptions, ValueType};
+use crate::receipt::Receipt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// A name or value out of Redis: any bytes; Utf8 or Binary by `value_type`.
+    Bytes,
+    /// A text that the server or we ourselves made.
+    Text,
+    Long,
+    Double,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Type,
+    /// Whether it is part of the table's primary key.
+    pub key: bool,
+}
+
+pub const fn key(name: &'static str, kind: Type) -> Column {
+    Column {
+        name,
+        kind,
+        key: true,
+    }
+}
+
+pub const fn column(name: &'static str, kind: Type) -> Column {
+    Column {
+        name,
+        kind,
+        key: false,
+    }
+}
+
+/// The Arrow schema of columns under these options.
+pub fn schema(columns: &[Column], options: &ReadOptions) -> SchemaRef {
+    let field = |column: &Column| {
+        let data_type = match column.kind {
+            Type::Bytes if options.value_type == ValueType::Binary => DataType::Binary,
+            Type::Bytes | Type::Text => DataType::Utf8,
+            Type::Long => DataType::Int64,
+            Type::Double => DataType::Float64,
+        };
+        // A name that is not UTF-8 is a null under `invalid_utf8=null`, key or not.
+        let may_be_undecodable =
+            data_type == DataType::Utf8 && options.invalid_utf8 == InvalidUtf8::Null;
+        Field::new(column.name, data_type, !column.key || may_be_undecodable)
+    };
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// A batch closes at so many rows: what Spark and DuckDB like to be given.
+const BATCH_ROWS: usize = 64 * 1024;
+/// … or at so many bytes, so that a few batches under way stay small beside a worker's memory.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Builds the batches of one table.
+pub struct Rows {
+    table: &'static str,
+    columns: &'static [Column],
+    schema: SchemaRef,
+    invalid_utf8: InvalidUtf8,
+    receipt: Arc<Receipt>,
+    builders: Vec<Builder>,
+    /// The column that the next cell goes to.
+    next: usize,
+    rows: usize,
+    bytes: usize,
+    ready: VecDeque<RecordBatch>,
+}
+
+impl Rows {
+    pub fn new(
+        table: &'static str,
+        columns: &'static [Column],
+        options: &ReadOptions,
+        receipt: Arc<Receipt>,
+    ) -> Self {
+        Rows {
+            table,
+            columns,
+            schema: schema(columns, options),
+            invalid_utf8: options.invalid_utf8,
+            receipt,
+            builders: columns.iter().map(|c| Builder::new(c.kind)).collect(),
+            next: 0,
+            rows: 0,
+            bytes: 0,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The next cell of the row: bytes, for a `Bytes` or `Text` column.
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.write(|cell| cell.extend_from_slice(value))
+    }
+
+    /// The next cell of the row: what `write` appends to the column's own bytes.
+    pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        if let Some(Builder::Bytes(builder)) = self.builders.get_mut(self.next) {
+            let before = builder.values.len();
+            write(&mut builder.values);
+            self.bytes += builder.values.len() - before;
+            builder.end_cell();
+            builder.nulls.append_non_null();
+        }
+        self.next += 1;
+        self
+    }
+
+    /// The next cell of the row: a number, or null.
+    pub fn long(&mut self, value: impl Into<Option<i64>>) -> &mut Self {
+        if let Some(Builder::Long(values, nulls)) = self.builders.get_mut(self.next) {
+            let value = value.into();
+            values.push(value.unwrap_or_default());
+            nulls.append(value.is_some());
+            self.bytes += size_of::<i64>();
+        }
+        self.next += 1;
+        self
+    }
+
+    /// The next cell of the row.
+    pub fn double(&mut self, value: f64) -> &mut Self {
+        if let Some(Builder::Double(values)) = self.builders.get_mut(self.next) {
+            values.push(value);
+            self.bytes += size_of::<f64>();
+        }
+        self.next += 1;
+        self
+    }
+
+    /// The next cell of the row: bytes, or null.
+    pub fn bytes_or_null(&mut self, value: Option<&[u8]>) -> &mut Self {
+        let Some(value) = value else {
+            if let Some(Builder::Bytes(builder)) = self.builders.get_mut(self.next) {
+                builder.end_cell();
+                builder.nulls.append_null();
+            }
+            self.next += 1;
+            return self;
+        };
+        self.bytes(value)
+    }
+
+    /// Ends the row, and closes the batch where it is large enough.
+    pub fn end_row(&mut self) -> Result<()> {
+        debug_assert_eq!(self.next, self.columns.len(), "{}", self.table);
+        self.next = 0;
+        self.rows += 1;
+        if self.bytes > i32::MAX as usize {
+            self.check_offsets()?;
+        }
+        if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    /// A batch that is ready, oldest first.
+    pub fn pop(&mut self) -> Option<RecordBatch> {
+        self.ready.pop_front()
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Makes the rows so far a batch, if there are any.
+    pub fn close(&mut self) -> Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        let built = self
+            .builders
+            .iter_mut()
+            .map(Builder::take)
+            .collect::<Result<Vec<_>>>()?;
+        let batch = self.batch(&built, rows)?;
+        self.receipt.rows.add(batch.num_rows() as u64);
+        if batch.num_rows() > 0 {
+            self.ready.push_back(batch);
+        }
+        Ok(())
+    }
+
+    /// Two values of a gigabyte in one cell cannot be told apart by 32-bit offsets.
+    fn check_offsets(&self) -> Result<()> {
+        for (column, builder) in self.columns.iter().zip(&self.builders) {
+            if let Builder::Bytes(builder) = builder
+                && builder.values.len() > i32::MAX as usize
+            {
+                return Err(Error::Protocol(format!(
+                    "table {}, column {}: a row of more than 2 GiB does not fit an Arrow string",
+                    self.table, column.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, built: &[Built], rows: usize) -> Result<RecordBatch> {
+        let mut keep = None;
+        let mut arrays = Vec::with_capacity(built.len());
+        for (index, cells) in built.iter().enumerate() {
+            let array = match cells {
+                Built::Number(array) => array.clone(),
+                Built::Bytes(cells)
+                    if self.schema.field(index).data_type() == &DataType::Binary =>
+                {
+                    Arc::new(cells.clone().binary()?)
+                }
+                Built::Bytes(cells) => match cells.clone().text() {
+                    Ok(array) => Arc::new(array),
+                    Err(_) => self.decode(built, index, rows, &mut keep)?,
+                },
+            };
+            arrays.push(array);
+        }
+        if let Some(keep) = keep {
+            let keep = BooleanArray::from(keep);
+            self.receipt.rows_skipped.add(keep.false_count() as u64);
+            for array in &mut arrays {
+                *array = filter(array, &keep)?;
+            }
+        }
+        Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)
+    }
+
+    /// A column in which something is not UTF-8, by what `invalid_utf8` says.
+    fn decode(
+        &self,
+        built: &[Built],
+        index: usize,
+        rows: usize,
+        keep: &mut Option<Vec<bool>>,
+    ) -> Result<ArrayRef> {
+        let Built::Bytes(cells) = &built[index] else {
+            return Err(Error::Protocol("a column of numbers holds text".to_owned()));
+        };
+        let mut values: Vec<Option<std::borrow::Cow<'_, str>>> = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let Some(bytes) = cells.get(row) else {
+                values.push(None);
+                continue;
+            };
+            values.push(match (std::str::from_utf8(bytes), self.invalid_utf8) {
+                (Ok(text), _) => Some(text.into()),
+                (Err(_), InvalidUtf8::Error) => return Err(self.undecodable(built, index, row)),
+                (Err(_), InvalidUtf8::Replace) => {
+                    self.receipt.values_replaced.add(1);
+                    Some(String::from_utf8_lossy(bytes))
+                }
+                (Err(_), InvalidUtf8::Null) => {
+                    self.receipt.values_replaced.add(1);
+                    None
+                }
+                (Err(_), InvalidUtf8::Skip) => {
+                    keep.get_or_insert_with(|| vec![true; rows])[row] = false;
+                    None
+                }
+            });
+        }
+        Ok(Arc::new(StringArray::from_iter(values)))
+    }
+
+    /// Names the table, the row by its primary key, and the ways out.
+    fn undecodable(&self, built: &[Built], index: usize, row: usize) -> Error {
+        let names: Vec<String> = self
+            .columns
+            .iter()
+            .zip(built)
+            .filter(|(column, _)| column.key)
+            .filter_map(|(column, cells)| match cells {
+                Built::Bytes(cells) => Some(format!("{} {}", column.name, show(cells.get(row)?))),
+                _ => None,
+            })
+            .collect();
+        Error::InvalidUtf8(format!(
+            "table {}, {}: column {} is not UTF-8; option `value_type=binary` gives the bytes, \
+             `invalid_utf8=replace`, `null` or `skip` give what can be decoded",
+            self.table,
+            names.join(", "),
+            self.columns[index].name,
+        ))
+    }
+}
+
+/// The cells of one column of the batch under way.
+enum Builder {
+    Bytes(BytesBuilder),
+    Long(Vec<i64>, NullBufferBuilder),
+    Double(Vec<f64>),
+}
+
+struct BytesBuilder {
+    values: Vec<u8>,
+    /// Where each cell ends; the first entry is the first cell's start.
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+/// The cells of one column of a batch that closes.
+enum Built {
+    Bytes(Cells),
+    Number(ArrayRef),
+}
+
+/// Byte strings as Arrow lays them out, before anything is said of their encoding.
+#[derive(Clone)]
+struct Cells {
+    values: Buffer,
+    offsets: OffsetBuffer<i32>,
+    nulls: Option<NullBuffer>,
+}
+
+impl Builder {
+    fn new(kind: Type) -> Self {
+        match kind {
+            Type::Bytes | Type::Text => Builder::Bytes(BytesBuilder::with_room_like(0, 0)),
+            Type::Long => Builder::Long(Vec::new(), NullBufferBuilder::new(0)),
+            Type::Double => Builder::Double(Vec::new()),
+        }
+    }
+
+    /// The cells so far. What comes next gets as much room, for batches are alike.
+    fn take(&mut self) -> Result<Built> {
+        Ok(match self {
+            Builder::Bytes(builder) => {
+                let room =
+                    BytesBuilder::with_room_like(builder.values.len(), builder.offsets.len());
+                let mut cells = std::mem::replace(builder, room);
+                Built::Bytes(Cells {
+                    values: Buffer::from_vec(cells.values),
+                    offsets: OffsetBuffer::new(ScalarBuffer::from(cells.offsets)),
+                    nulls: cells.nulls.finish(),
+                })
+            }
+            Builder::Long(values, nulls) => {
+                let room = Vec::with_capacity(values.len());
+                let values = std::mem::replace(values, room);
+                let array = Int64Array::try_new(ScalarBuffer::from(values), nulls.finish())?;
+                Built::Number(Arc::new(array))
+            }
+            Builder::Double(values) => {
+                let room = Vec::with_capacity(values.len());
+                let values = std::mem::replace(values, room);
+                Built::Number(Arc::new(Float64Array::from(values)))
+            }
+        })
+    }
+}
+
+impl BytesBuilder {
+    fn with_room_like(bytes: usize, offsets: usize) -> Self {
+        let mut starts = Vec::with_capacity(offsets.max(1));
+        starts.push(0);
+        BytesBuilder {
+            // One huge value is no reason to set as much aside again.
+            values: Vec::with_capacity(bytes.min(BATCH_BYTES)),
+            offsets: starts,
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+
+    fn end_cell(&mut self) {
+        // Beyond i32 the row is refused as a whole by `check_offsets`.
+        let end = i32::try_from(self.values.len()).unwrap_or(i32::MAX);
+        self.offsets.push(end);
+    }
+}
+
+impl Cells {
+    fn text(self) -> Result<StringArray, arrow::error::ArrowError> {
+        StringArray::try_new(self.offsets, self.values, self.nulls)
+    }
+
+    fn binary(self) -> Result<BinaryArray, arrow::error::ArrowError> {
+        BinaryArray::try_new(self.offsets, self.values, self.nulls)
+    }
+
+    /// The bytes of a row, None for null.
+    fn get(&self, row: usize) -> Option<&[u8]> {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return None;
+        }
+        let start = usize::try_from(self.offsets[row]).ok()?;
+        let end = usize::try_from(self.offsets[row + 1]).ok()?;
+        self.values.get(start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use arrow::array::{Array as _, AsArray as _};
+    use arrow::datatypes::Int64Type;
+
+    const COLUMNS: &[Column] = &[
+        key("name", Type::Bytes),
+        column("value", Type::Bytes),
+        column("n", Type::Long),
+        column("x", Type::Double),
+    ];
+
+    fn rows(options: &[(&str, &str)]) -> Rows {
+        let options = Options::for_connector([("host", "a")])
+            .unwrap()
+            .for_read(options.iter().copied())
+            .unwrap();
+        Rows::new("test", COLUMNS, &options.read().unwrap(), Arc::default())
+    }
+
+    fn fill(rows: &mut Rows, values: &[&[u8]]) -> Result<RecordBatch> {
+        for (n, value) in values.iter().enumerate() {
+            let n = n as i64;
+            rows.bytes(format!("k{n}").as_bytes())
+                .bytes(value)
+                .long((n > 0).then_some(n))
+                .double(0.5)
+                .end_row()?;
+        }
+        rows.close()?;
+        Ok(rows.pop().unwrap())
+    }
+
+    #[test]
+    fn cells_become_columns() {
+        let batch = fill(&mut rows(&[]), &[b"", "ä".as_bytes()]).unwrap();
+        assert_eq!(batch.column(1).as_string::<i32>().value(1), "ä");
+        let numbers = batch.column(2).as_primitive::<Int64Type>();
+        assert!(numbers.is_null(0) && numbers.value(1) == 1);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_go_as_the_option_says() {
+        let values: &[&[u8]] = &[b"a", b"\xff", b"c"];
+        let error = fill(&mut rows(&[]), values).unwrap_err().to_string();
+        for part in [
+            "table test",
+            "name \"k1\"",
+            "column value",
+            "value_type=binary",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        let value = |mode: &str, row| {
+            let batch = fill(&mut rows(&[("invalid_utf8", mode)]), values).unwrap();
+            let column = batch.column(1).as_string::<i32>().clone();
+            (
+                batch.num_rows(),
+                column.is_valid(row).then(|| column.value(row).to_owned()),
+            )
+        };
+        assert_eq!(value("replace", 1), (3, Some("\u{fffd}".to_owned())));
+        assert_eq!(value("null", 1), (3, None));
+        assert_eq!(value("skip", 1), (2, Some("c".to_owned())));
+        let batch = fill(&mut rows(&[("value_type", "binary")]), values).unwrap();
+        assert_eq!(batch.column(1).as_binary::<i32>().value(1), b"\xff");
+    }
+
+    /// Two cells that are UTF-8 only together are not UTF-8.
+    #[test]
+    fn characters_do_not_span_cells() {
+        assert!(fill(&mut rows(&[]), &[b"\xc3", b"\xa4"]).is_err());
+    }
+
+    #[test]
+    fn batches_close_by_rows_and_by_bytes() {
+        let mut small = rows(&[]);
+        for _ in 0..BATCH_ROWS + 1 {
+            small
+                .bytes(b"k")
+                .bytes(b"")
+                .long(1)
+                .double(0.0)
+                .end_row()
+                .unwrap();
+        }
+        assert_eq!(small.pop().unwrap().num_rows(), BATCH_ROWS);
+        assert_eq!(small.rows(), 1);
+        let mut large = rows(&[]);
+        let value = vec![b'x'; BATCH_BYTES / 4];
+        for _ in 0..5 {
+            large
+                .bytes(b"k")
+                .bytes(&value)
+                .long(1)
+                .double(0.0)
+                .end_row()
+                .unwrap();
+        }
+        assert_eq!(large.pop().unwrap().num_rows(), 4);
+    }
+}

@@ -1,0 +1,33 @@
+//! Everything in Redis as Arrow tables.
+//!
+//! A tour, in the order in which a read goes:
+//!
+//! - [`options`] turns strings into typed options, by one table of option keys.
+//! - [`topology`] comes to the servers to read; [`connection`] is a socket that shook hands.
+//! - [`plan`] fixes what a read of streams covers, from and to an [`offset`].
+//! - [`reader`] starts a thread a node, which goes through its keys in [`visit`]: [`scan`]
+//!   names them, the table asks for each, and [`resp`] pulls the replies apart.
+//! - [`tables`] append rows to [`columns`], which close into record batches.
+//! - The batches come out of [`reader::Reader`]; `python` hands them on.
+//! - [`receipt`] counts all the while, and [`error`] says what went wrong and where.
+//!
+//! To add a table, write a file beside the others in `tables` and name it in
+//! [`tables::TABLES`]: its spec, its commands for a key, its rows from their replies.
+
+pub mod columns;
+pub mod connection;
+pub mod error;
+pub mod offset;
+pub mod options;
+pub mod plan;
+pub mod reader;
+pub mod receipt;
+pub mod resp;
+pub mod scan;
+pub mod seen;
+pub mod tables;
+pub mod topology;
+pub mod visit;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,296 @@
+//! Where a read of streams stands: one position per database and key, as JSON.
+//!
+//! `{"streams": {"<db>": {"<key>": {"added": 17, "id": "5-0"}}}, "table": "streams", "version": 1}`
+//!
+//! `added` is the stream's `entries-added` (Redis 7.0+), left out where it is not known. A key
+//! that is not UTF-8 is written as `base64:…`. Keys are sorted, as Spark compares the text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+
+/// The id of a stream's entry; ordered as Redis orders them, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId {
+    pub ms: u64,
+    pub seq: u64,
+}
+
+impl EntryId {
+    /// Before every entry: no stream holds it.
+    pub const MIN: EntryId = EntryId { ms: 0, seq: 0 };
+
+    /// `<ms>-<seq>`, or `<ms>` alone for `<ms>-0`.
+    pub fn parse(text: &[u8]) -> Option<EntryId> {
+        let text = std::str::from_utf8(text).ok()?;
+        let (ms, seq) = text.split_once('-').unwrap_or((text, "0"));
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|_| digits)
+        };
+        Some(EntryId {
+            ms: number(ms)?,
+            seq: number(seq)?,
+        })
+    }
+
+    /// The next possible id, with which a range after this one begins: `(id` needs 6.2.
+    /// None after the last.
+    pub fn next(self) -> Option<EntryId> {
+        match self.seq.checked_add(1) {
+            Some(seq) => Some(EntryId { seq, ..self }),
+            None => Some(EntryId {
+                ms: self.ms.checked_add(1)?,
+                seq: 0,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+/// How far a stream was read, or reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub id: EntryId,
+    /// Entries ever added up to `id`, where the server tells.
+    pub added: Option<u64>,
+}
+
+/// The positions of one database's streams.
+pub type Positions = BTreeMap<Vec<u8>, Position>;
+
+/// From where to read streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    Beginning,
+    /// The seed's own offset: after this id in every stream.
+    After(EntryId),
+    /// After the position of each stream; from the beginning where it has none.
+    Positions(Positions),
+}
+
+const VERSION: u64 = 1;
+const BYTES_PREFIX: &str = "base64:";
+
+/// Checks an offset that a snapshot table was given; it is read whole all the same.
+pub fn check_snapshot(offset: &Value, table: &str) -> Result<()> {
+    match offset {
+        Value::Null => Ok(()),
+        Value::Object(map) if map.is_empty() => Ok(()),
+        Value::Object(map)
+            if map.len() == 1 && map.get("scanned_at").is_some_and(Value::is_i64) =>
+        {
+            Ok(())
+        }
+        other => Err(foreign(other, table, "{\"scanned_at\": <seconds>}")),
+    }
+}
+
+/// The offset of a snapshot table.
+pub fn snapshot(scanned_at: i64) -> Value {
+    json!({ "scanned_at": scanned_at })
+}
+
+/// The offset of `streams`.
+pub fn streams(db: u32, positions: &Positions) -> Value {
+    let keys: Map<String, Value> = positions
+        .iter()
+        .map(|(key, position)| {
+            let mut entry = json!({ "id": position.id.to_string() });
+            if let Some(added) = position.added {
+                entry["added"] = added.into();
+            }
+            (key_to_text(key), entry)
+        })
+        .collect();
+    json!({ "streams": { (db.to_string()): keys }, "table": "streams", "version": VERSION })
+}
+
+/// Reads an offset of `streams` for the database that is to be read.
+pub fn parse_streams(offset: &Value, db: u32) -> Result<Start> {
+    const SHAPE: &str = "{}, {\"entry_id\": \"<ms>-<seq>\"}, or the offset that an earlier read of streams returned";
+    let wrong = || foreign(offset, "streams", SHAPE);
+    let map = match offset {
+        Value::Null => return Ok(Start::Beginning),
+        Value::Object(map) if map.is_empty() => return Ok(Start::Beginning),
+        Value::Object(map) => map,
+        _ => return Err(wrong()),
+    };
+    if let Some(id) = map.get("entry_id") {
+        let id = id.as_str().and_then(|text| EntryId::parse(text.as_bytes()));
+        return match id {
+            Some(id) if map.len() == 1 => Ok(Start::After(id)),
+            _ => Err(wrong()),
+        };
+    }
+    match map.get("version") {
+        Some(version) if *version == json!(VERSION) => {}
+        Some(version) if version.as_u64().is_some_and(|version| version > VERSION) => {
+            return Err(Error::Configuration(format!(
+                "the offset has version {version}; a newer lakeflow-redis wrote it, and this one reads version {VERSION}"
+            )));
+        }
+        _ => return Err(wrong()),
+    }
+    let databases = match (map.get("table"), map.get("streams"), map.len()) {
+        (Some(Value::String(table)), Some(Value::Object(databases)), 3) if table == "streams" => {
+            databases
+        }
+        _ => return Err(wrong()),
+    };
+    let mut positions = Positions::new();
+    for (database, keys) in databases {
+        if *database != db.to_string() {
+            return Err(Error::Configuration(format!(
+                "the offset is of database {database}, and this connector reads database {db}"
+            )));
+        }
+        for (text, entry) in keys.as_object().ok_or_else(wrong)? {
+            let position = parse_position(entry).ok_or_else(|| {
+                Error::Configuration(format!(
+                    "the offset's position of stream {text:?} is malformed: {}",
+                    shorten(entry)
+                ))
+            })?;
+            let key = text_to_key(text).ok_or_else(wrong)?;
+            positions.insert(key, position);
+        }
+    }
+    Ok(Start::Positions(positions))
+}
+
+fn parse_position(entry: &Value) -> Option<Position> {
+    let map = entry.as_object()?;
+    let added = match map.get("added") {
+        Some(added) => Some(added.as_u64()?),
+        None => None,
+    };
+    let known = 1 + usize::from(added.is_some());
+    let id = EntryId::parse(map.get("id")?.as_str()?.as_bytes())?;
+    (map.len() == known).then_some(Position { id, added })
+}
+
+fn key_to_text(key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.starts_with(BYTES_PREFIX) => text.to_owned(),
+        _ => format!("{BYTES_PREFIX}{}", BASE64.encode(key)),
+    }
+}
+
+fn text_to_key(text: &str) -> Option<Vec<u8>> {
+    match text.strip_prefix(BYTES_PREFIX) {
+        Some(encoded) => BASE64.decode(encoded).ok(),
+        None => Some(text.as_bytes().to_vec()),
+    }
+}
+
+fn foreign(offset: &Value, table: &str, shape: &str) -> Error {
+    Error::Configuration(format!(
+        "{} is no offset of table {table}, which takes {shape}",
+        shorten(offset)
+    ))
+}
+
+fn shorten(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(200) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> EntryId {
+        EntryId::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn ids_compare_as_numbers() {
+        assert!(id("1-10") > id("1-9"));
+        assert!(id("10-1") > id("9-1"));
+        assert_eq!(id("7"), id("7-0"));
+        for text in [
+            "",
+            "-",
+            "1-",
+            "-1",
+            "+1-0",
+            "1-0-0",
+            "a",
+            "18446744073709551616-0",
+        ] {
+            assert_eq!(EntryId::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_id_carries_over() {
+        assert_eq!(id("5-1").next(), Some(id("5-2")));
+        let max = u64::MAX;
+        assert_eq!(id(&format!("5-{max}")).next(), Some(id("6-0")));
+        assert_eq!(id(&format!("{max}-{max}")).next(), None);
+    }
+
+    #[test]
+    fn positions_survive_json() {
+        let mut positions = Positions::new();
+        for (n, key) in [&b"a"[..], b"\xff\0", b"base64:x", b""].iter().enumerate() {
+            let added = (n % 2 == 0).then_some(n as u64);
+            let position = Position {
+                id: id("18446744073709551615-3"),
+                added,
+            };
+            positions.insert(key.to_vec(), position);
+        }
+        let offset = streams(3, &positions);
+        assert_eq!(
+            parse_streams(&offset, 3).unwrap(),
+            Start::Positions(positions)
+        );
+        let error = parse_streams(&offset, 0).unwrap_err().to_string();
+        assert!(error.contains("database 3"), "{error}");
+        assert!(check_snapshot(&offset, "hashes").is_err());
+    }
+
+    #[test]
+    fn bad_offsets_are_refused() {
+        for offset in [
+            json!([]),
+            json!("x"),
+            json!({"scanned_at": 5}),
+            json!({"entry_id": 5}),
+            json!({"entry_id": "1-x"}),
+            json!({"entry_id": "1-1", "x": 1}),
+            json!({"version": 2}),
+            json!({"version": -1}),
+            json!({"streams": {}, "table": "hashes", "version": 1}),
+            json!({"streams": [], "table": "streams", "version": 1}),
+            json!({"streams": {"0": []}, "table": "streams", "version": 1}),
+            json!({"streams": {"0": {"k": "1-1"}}, "table": "streams", "version": 1}),
+            json!({"streams": {"0": {"k": {"id": "1-1", "added": -1}}}, "table": "streams", "version": 1}),
+            json!({"streams": {"0": {"base64:?": {"id": "1-1"}}}, "table": "streams", "version": 1}),
+            json!({"streams": {}, "table": "streams", "version": 1, "more": 1}),
+        ] {
+            assert!(
+                matches!(parse_streams(&offset, 0), Err(Error::Configuration(_))),
+                "{offset}"
+            );
+        }
+        for offset in [json!(null), json!({}), json!({"scanned_at": 5})] {
+            assert!(check_snapshot(&offset, "hashes").is_ok());
+        }
+    }
+}

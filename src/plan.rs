@@ -1,0 +1,294 @@
+//! What a read of streams covers: the ranges (start, end] and the offset after them, both
+//! fixed before the first row.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::error::{Error, Result, show};
+use crate::offset::{EntryId, Position, Positions, Start};
+use crate::options::ReadOptions;
+use crate::receipt::Receipt;
+use crate::resp::{Commands, Replies};
+use crate::scan::Scan;
+use crate::tables::{At, Key, Outcome, Piece, Size, after_page, entry_head, fetch_entries};
+use crate::topology::Node;
+use crate::visit::{Visitor, Work, visit};
+
+pub struct Plan {
+    pub pieces: Vec<Piece>,
+    pub end: Positions,
+}
+
+/// Entries of one stream that are yet to be read.
+struct Range {
+    key: Vec<u8>,
+    /// Where an earlier read ended; None is the beginning.
+    start: Option<Position>,
+    through: Position,
+}
+
+impl Range {
+    fn after(&self) -> EntryId {
+        self.start.map_or(EntryId::MIN, |position| position.id)
+    }
+}
+
+/// Plans a read of a node's streams from an offset on.
+pub fn plan(
+    node: &mut Node,
+    start: &Start,
+    options: &ReadOptions,
+    receipt: &Receipt,
+) -> Result<Plan> {
+    let now = scan_positions(node, options, receipt)?;
+    let mut end = unread_positions(node, start, &now)?;
+    let mut ranges = Vec::new();
+    for (key, through) in now {
+        let start = begin(&key, start, through, options)?;
+        let range = Range {
+            key,
+            start,
+            through,
+        };
+        if range.after() < range.through.id {
+            ranges.push(range);
+        } else {
+            end.insert(range.key, through);
+        }
+    }
+    let reached = match options.max_records {
+        Some(limit) => cap(node, &mut ranges, limit)?,
+        None => ranges.iter().map(|range| Some(range.through)).collect(),
+    };
+    let mut pieces = Vec::new();
+    for (range, reached) in ranges.into_iter().zip(reached) {
+        if let Some(through) = reached {
+            pieces.push(piece(&range.key, range.after(), through.id, u64::MAX));
+        }
+        // A stream whose turn has not come stays where it was.
+        if let Some(position) = reached.or(range.start) {
+            end.insert(range.key, position);
+        }
+    }
+    Ok(Plan { pieces, end })
+}
+
+/// The position after which to read a stream that now reaches `through`; None is the beginning.
+fn begin(
+    key: &[u8],
+    start: &Start,
+    through: Position,
+    options: &ReadOptions,
+) -> Result<Option<Position>> {
+    let read = match start {
+        Start::Beginning => return Ok(None),
+        Start::After(id) => {
+            return Ok(Some(Position {
+                id: *id,
+                added: None,
+            }));
+        }
+        Start::Positions(positions) => match positions.get(key) {
+            Some(position) => *position,
+            None => return Ok(None),
+        },
+    };
+    // A stream never goes back: neither its last id nor the count of what was added.
+    let fewer = matches!((through.added, read.added), (Some(now), Some(then)) if now < then);
+    if through.id >= read.id && !fewer {
+        return Ok(Some(read));
+    }
+    if !options.fail_on_data_loss {
+        return Ok(None);
+    }
+    Err(Error::DataLoss(format!(
+        "stream {} was read up to {} and now ends at {}: it was deleted and created anew, or the \
+         server went back to an older state; option `fail_on_data_loss=false` reads it from its beginning",
+        show(key),
+        read.id,
+        through.id
+    )))
+}
+
+/// The positions of all streams that match the pattern, as they are now.
+fn scan_positions(node: &mut Node, options: &ReadOptions, receipt: &Receipt) -> Result<Positions> {
+    let (filter, keep) = if node.server.scans_by_type() {
+        (Some("stream"), None)
+    } else {
+        (None, Some("stream"))
+    };
+    let scan = Scan::new(options.key_pattern.clone(), filter, options.batch_size);
+    let mut visitor = Reach::default();
+    visit(
+        &mut node.connection,
+        Work::scan(scan, keep),
+        &mut visitor,
+        receipt,
+    )?;
+    Ok(visitor.positions)
+}
+
+/// The positions in an offset of streams that this read leaves alone: those that its pattern
+/// does not match. A stream that is gone has none: should it come again, it is a new one.
+fn unread_positions(node: &mut Node, start: &Start, now: &Positions) -> Result<Positions> {
+    let Start::Positions(positions) = start else {
+        return Ok(Positions::new());
+    };
+    let mut unread = positions.clone();
+    unread.retain(|key, _| !now.contains_key(key));
+    let pieces = unread
+        .keys()
+        .map(|key| Piece::new(key.as_slice().into(), 0, At::Whole));
+    let mut visitor = Reach::default();
+    visit(
+        &mut node.connection,
+        Work::pieces(pieces),
+        &mut visitor,
+        // These are not read: what became of them is not the receipt's.
+        &Receipt::default(),
+    )?;
+    unread.retain(|key, _| visitor.positions.contains_key(key));
+    Ok(unread)
+}
+
+/// How far each range may be read so that it is so many entries in all, in equal shares; None
+/// where a stream's turn has not come. Streams that were read least far come first, so that
+/// none starves. Only ids are looked at: the entries are read afterwards, as they are consumed.
+fn cap(node: &mut Node, ranges: &mut [Range], limit: u64) -> Result<Vec<Option<Position>>> {
+    ranges.sort_by(|a, b| (a.after(), &a.key).cmp(&(b.after(), &b.key)));
+    let mut reached: Vec<Option<Position>> = vec![None; ranges.len()];
+    let mut pending: VecDeque<usize> = (0..ranges.len()).collect();
+    let mut left = limit;
+    while left > 0 && !pending.is_empty() {
+        let served = pending
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let share = left / served as u64;
+        let turn: Vec<usize> = pending.drain(..served).collect();
+        let pieces = turn.iter().map(|index| {
+            let range = &ranges[*index];
+            let after = reached[*index].map_or(range.after(), |position| position.id);
+            piece(&range.key, after, range.through.id, share)
+        });
+        let mut visitor = CountEntries::default();
+        visit(
+            &mut node.connection,
+            Work::pieces(pieces),
+            &mut visitor,
+            &Receipt::default(),
+        )?;
+        for index in turn {
+            let range = &ranges[index];
+            let counted = visitor.counts.get(range.key.as_slice()).copied();
+            let (count, last) = counted.unwrap_or((0, range.through.id));
+            left -= count;
+            if count == share && last < range.through.id {
+                // How many were added up to here is not known: some may have been deleted.
+                let position = Position {
+                    id: last,
+                    added: None,
+                };
+                reached[index] = Some(position);
+                pending.push_back(index);
+            } else {
+                reached[index] = Some(range.through);
+            }
+        }
+    }
+    Ok(reached)
+}
+
+fn piece(key: &[u8], after: EntryId, through: EntryId, left: u64) -> Piece {
+    let at = At::Entries {
+        after,
+        through,
+        left,
+    };
+    Piece::new(key.into(), 0, at)
+}
+
+/// Finds out how far streams reach.
+#[derive(Default)]
+struct Reach {
+    positions: Positions,
+}
+
+impl Visitor for Reach {
+    fn size(&self) -> Option<Size> {
+        None
+    }
+
+    fn first(&mut self, key: Key, size: u64) -> Option<Piece> {
+        Some(Piece::new(key, size, At::Whole))
+    }
+
+    fn fetch(&self, piece: &Piece, to: &mut Commands) {
+        to.push(&[b"XINFO", b"STREAM", &piece.key]);
+        to.push(&[b"TTL", &piece.key]);
+    }
+
+    fn take(&mut self, piece: Piece, replies: &mut Replies<'_>) -> Result<Outcome> {
+        const GONE: i64 = -2;
+        match read_position(replies) {
+            Ok(position) => {
+                self.positions.insert(piece.key.into(), position);
+                Ok(Outcome::Done)
+            }
+            // The error for a key that is gone has no code of its own; TTL tells.
+            Err(error) if error.is_reply("ERR") => match replies.integer()? {
+                GONE => Ok(Outcome::Gone),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Reads what XINFO STREAM says: pairs of a name and a value, more of them with each version.
+fn read_position(replies: &mut Replies<'_>) -> Result<Position> {
+    let mut id = None;
+    let mut added = None;
+    for _ in 0..replies.pairs()? {
+        match replies.bytes()? {
+            b"last-generated-id" => id = EntryId::parse(replies.bytes()?),
+            b"entries-added" => added = u64::try_from(replies.integer()?).ok(),
+            _ => replies.skip()?,
+        }
+    }
+    let id =
+        id.ok_or_else(|| Error::Protocol("XINFO STREAM gives no last-generated-id".to_owned()))?;
+    Ok(Position { id, added })
+}
+
+/// Counts the entries of ranges, and finds the last of each.
+#[derive(Default)]
+struct CountEntries {
+    counts: BTreeMap<Key, (u64, EntryId)>,
+}
+
+impl Visitor for CountEntries {
+    fn size(&self) -> Option<Size> {
+        None
+    }
+
+    fn first(&mut self, _: Key, _: u64) -> Option<Piece> {
+        None
+    }
+
+    fn fetch(&self, piece: &Piece, to: &mut Commands) {
+        fetch_entries(piece, to);
+    }
+
+    fn take(&mut self, piece: Piece, replies: &mut Replies<'_>) -> Result<Outcome> {
+        let entries = replies.array()? as u64;
+        let mut last = None;
+        for _ in 0..entries {
+            last = Some(entry_head(replies)?);
+            replies.skip()?;
+        }
+        if let Some(last) = last {
+            let counted = self.counts.entry(piece.key.clone()).or_insert((0, last));
+            *counted = (counted.0 + entries, last);
+        }
+        Ok(after_page(piece, entries, last))
+    }
+}

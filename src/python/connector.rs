@@ -1,0 +1,191 @@
+//! `LakeflowConnect`.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use serde_json::Value;
+
+use super::errors::ConfigurationError;
+use super::html;
+use super::records::Records;
+use super::schema::Schema;
+use super::stream::Stream;
+use super::waiting::interruptible;
+use crate::options::Options;
+use crate::tables::{TABLES, table};
+use crate::{reader, topology};
+
+#[pyclass(frozen, module = "lakeflow_redis")]
+pub struct LakeflowConnect {
+    options: Options,
+}
+
+#[pymethods]
+impl LakeflowConnect {
+    #[new]
+    fn new(options: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let options = Options::for_connector(pairs(options, "options")?)?;
+        Ok(LakeflowConnect { options })
+    }
+
+    fn test_connection<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let outcome = interruptible(py, |cancel| {
+            Ok(self.options.connection().and_then(|options| {
+                let nodes = topology::nodes(&options, cancel)?;
+                let nodes = nodes.iter().map(|node| {
+                    format!("{} at {}, database {}", node.server, node.name, options.db)
+                });
+                Ok(nodes.collect::<Vec<_>>().join("; "))
+            }))
+        })?;
+        let (status, message) = match outcome {
+            Ok(nodes) => ("success", format!("connected to {nodes}")),
+            Err(error) => ("error", error.to_string()),
+        };
+        let result = PyDict::new(py);
+        result.set_item("status", status)?;
+        result.set_item("message", message)?;
+        Ok(result)
+    }
+
+    #[staticmethod]
+    fn list_tables() -> Vec<&'static str> {
+        TABLES.iter().map(|table| table.spec().name).collect()
+    }
+
+    #[pyo3(signature = (table_name, table_options=None))]
+    fn get_table_schema(
+        &self,
+        table_name: &str,
+        table_options: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Schema> {
+        let options = self.for_read(table_options)?;
+        Ok(Schema(reader::schema(table_name, &options)?))
+    }
+
+    #[pyo3(signature = (table_name, table_options=None))]
+    fn read_table_metadata<'py>(
+        &self,
+        py: Python<'py>,
+        table_name: &str,
+        table_options: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.for_read(table_options)?.read()?;
+        let spec = table(table_name)?.spec();
+        let metadata = PyDict::new(py);
+        metadata.set_item("primary_keys", spec.primary_keys().collect::<Vec<_>>())?;
+        metadata.set_item("cursor_field", spec.cursor_field)?;
+        metadata.set_item("ingestion_type", spec.ingestion_type())?;
+        Ok(metadata)
+    }
+
+    #[pyo3(signature = (table_name, start_offset=None, table_options=None))]
+    fn read_table<'py>(
+        &self,
+        py: Python<'py>,
+        table_name: &str,
+        start_offset: Option<&Bound<'py, PyAny>>,
+        table_options: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Records, Bound<'py, PyAny>)> {
+        let name = table(table_name)?.spec().name;
+        let options = self.for_read(table_options)?;
+        let start = start_offset.map_or(Ok(Value::Null), offset_from_python)?;
+        let (reader, end) = interruptible(py, |cancel| {
+            reader::read_table(name, &start, &options, cancel)
+        })?;
+        let end = py
+            .import("json")?
+            .call_method1("loads", (end.to_string(),))?;
+        Ok((Records(Stream::new(name, reader)), end))
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
+        let py = slf.py();
+        let options = PyDict::new(py);
+        for (name, value) in slf.get().options.given() {
+            options.set_item(name, value)?;
+        }
+        Ok((slf.get_type(), PyTuple::new(py, [options])?))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<LakeflowConnect to {}>", self.options.place())
+    }
+
+    fn _repr_html_(&self) -> String {
+        let head = ["table", "primary keys", "ingestion", "columns"].map(str::to_owned);
+        let rows: Vec<Vec<String>> = TABLES
+            .iter()
+            .map(|table| {
+                let spec = table.spec();
+                let columns: Vec<_> = spec.columns.iter().map(|column| column.name).collect();
+                vec![
+                    spec.name.to_owned(),
+                    spec.primary_keys().collect::<Vec<_>>().join(", "),
+                    spec.ingestion_type().to_owned(),
+                    columns.join(", "),
+                ]
+            })
+            .collect();
+        html::table(&self.__repr__(), &head, &rows)
+    }
+}
+
+impl LakeflowConnect {
+    fn for_read(&self, table_options: Option<&Bound<'_, PyAny>>) -> PyResult<Options> {
+        let given = table_options.map_or(Ok(Vec::new()), |given| pairs(given, "table_options"))?;
+        Ok(self.options.for_read(given)?)
+    }
+}
+
+/// The pairs of a mapping of strings: a dict, or what Spark hands over, which is none.
+fn pairs(mapping: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<(String, String)>> {
+    let items = mapping.call_method0("items").map_err(|_| {
+        ConfigurationError::new_err(format!(
+            "{what} must be a mapping of strings, not {}",
+            type_name(mapping)
+        ))
+    })?;
+    let mut pairs = Vec::new();
+    for item in items.try_iter()? {
+        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
+        let name: String = name.extract().map_err(|_| {
+            ConfigurationError::new_err(format!(
+                "the names of {what} must be strings, and one is {}",
+                type_name(&name)
+            ))
+        })?;
+        // The value may be a secret: only its type is told.
+        let value: String = value.extract().map_err(|_| {
+            ConfigurationError::new_err(format!(
+                "option {name:?} must be a string, not {}",
+                type_name(&value)
+            ))
+        })?;
+        pairs.push((name, value));
+    }
+    Ok(pairs)
+}
+
+/// An offset by way of JSON, which is what it will be kept as.
+fn offset_from_python(offset: &Bound<'_, PyAny>) -> PyResult<Value> {
+    let py = offset.py();
+    let wrong = |why: String| {
+        ConfigurationError::new_err(format!("start_offset must be a JSON-able dict: {why}"))
+    };
+    let dict = py
+        .get_type::<PyDict>()
+        .call1((offset,))
+        .map_err(|error| wrong(error.to_string()))?;
+    let json = py
+        .import("json")?
+        .call_method1("dumps", (dict,))
+        .map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_str(json.extract()?).map_err(|error| wrong(error.to_string()))
+}
+
+fn type_name(object: &Bound<'_, PyAny>) -> String {
+    let name = object.get_type().name();
+    name.map_or_else(|_| "something else".to_owned(), |name| name.to_string())
+}

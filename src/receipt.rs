@@ -1,0 +1,108 @@
+//! What happened in a read, counted while it goes on.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A count that the reading thread raises and any thread may look at.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+#[derive(Debug)]
+pub struct Receipt {
+    pub keys_scanned: Count,
+    pub duplicates_dropped: Count,
+    pub keys_gone: Count,
+    pub keys_changed_type: Count,
+    pub keys_paged: Count,
+    pub rows: Count,
+    pub rows_skipped: Count,
+    pub values_replaced: Count,
+    pub bytes: Count,
+    warnings: Mutex<Vec<String>>,
+    began: Instant,
+    ended: Mutex<Option<Duration>>,
+    complete: AtomicBool,
+}
+
+impl Default for Receipt {
+    fn default() -> Self {
+        Receipt {
+            keys_scanned: Count::default(),
+            duplicates_dropped: Count::default(),
+            keys_gone: Count::default(),
+            keys_changed_type: Count::default(),
+            keys_paged: Count::default(),
+            rows: Count::default(),
+            rows_skipped: Count::default(),
+            values_replaced: Count::default(),
+            bytes: Count::default(),
+            warnings: Mutex::default(),
+            began: Instant::now(),
+            ended: Mutex::default(),
+            complete: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Receipt {
+    /// The counts by name, in the order in which to show them.
+    pub fn counts(&self) -> [(&'static str, u64); 9] {
+        [
+            ("rows", self.rows.get()),
+            ("bytes", self.bytes.get()),
+            ("keys_scanned", self.keys_scanned.get()),
+            ("duplicates_dropped", self.duplicates_dropped.get()),
+            ("keys_gone", self.keys_gone.get()),
+            ("keys_changed_type", self.keys_changed_type.get()),
+            ("keys_paged", self.keys_paged.get()),
+            ("rows_skipped", self.rows_skipped.get()),
+            ("values_replaced", self.values_replaced.get()),
+        ]
+    }
+
+    /// Says something once per read, however often it happens.
+    pub fn warn(&self, message: &str) {
+        let mut warnings = lock(&self.warnings);
+        if !warnings.iter().any(|known| known == message) {
+            warnings.push(message.to_owned());
+        }
+    }
+
+    pub fn warnings(&self) -> Vec<String> {
+        lock(&self.warnings).clone()
+    }
+
+    pub fn end(&self, complete: bool) {
+        lock(&self.ended).get_or_insert(self.began.elapsed());
+        self.complete.store(complete, Relaxed);
+    }
+
+    /// Whether the stream came to its proper end.
+    pub fn complete(&self) -> bool {
+        self.complete.load(Relaxed)
+    }
+
+    pub fn seconds(&self) -> f64 {
+        lock(&self.ended)
+            .unwrap_or_else(|| self.began.elapsed())
+            .as_secs_f64()
+    }
+}
+
+/// A lock whose holder panicked still guards whole data here: nothing is left half-written.
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

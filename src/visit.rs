@@ -1,0 +1,281 @@
+//! The loop that keeps one server busy: scan, size up, fetch, decode.
+//!
+//! Commands go out in flights: the next SCAN first, then the sizes of the keys that the last
+//! one named, then the pieces whose size is known. As soon as the names and sizes of a flight
+//! are in, the next flight goes out, while the server is still at this one's pieces. So the
+//! server always has its next work before it, and at most two flights are under way.
+
+use std::collections::VecDeque;
+
+use crate::connection::Connection;
+use crate::error::{Error, Result, show};
+use crate::receipt::Receipt;
+use crate::resp::{Commands, Replies};
+use crate::scan::Scan;
+use crate::tables::{At, Key, Outcome, Piece, Size};
+
+/// What is done with every key that is visited.
+pub trait Visitor {
+    /// The command that tells a key's size before it is fetched.
+    fn size(&self) -> Option<Size>;
+    /// The piece to begin a key of this size with; None where it is gone.
+    fn first(&mut self, key: Key, size: u64) -> Option<Piece>;
+    fn fetch(&self, piece: &Piece, to: &mut Commands);
+    fn take(&mut self, piece: Piece, replies: &mut Replies<'_>) -> Result<Outcome>;
+    /// Called for a piece whose key is gone, or of another type.
+    fn missing(&mut self, _key: &[u8]) -> Result<()> {
+        Ok(())
+    }
+    /// Called after each piece.
+    fn hand_over(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Keys to visit on one node.
+pub struct Work {
+    scan: Option<Scan>,
+    /// The type to keep, where the server cannot filter by it (before 6.0).
+    keep_type: Option<&'static str>,
+    ready: VecDeque<Piece>,
+}
+
+impl Work {
+    pub fn scan(scan: Scan, keep_type: Option<&'static str>) -> Self {
+        Work {
+            scan: Some(scan),
+            keep_type,
+            ready: VecDeque::new(),
+        }
+    }
+
+    pub fn pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        Work {
+            scan: None,
+            keep_type: None,
+            ready: pieces.into_iter().collect(),
+        }
+    }
+}
+
+/// Reply bytes that may be asked for and not yet read. They stand in the server's memory, and
+/// count towards its `maxmemory` and output-buffer limits (the smallest in use is 8 MB or so).
+const IN_FLIGHT_BYTES: u64 = 8 * 1024 * 1024;
+/// Half of that is one flight's, since two are under way.
+const FLIGHT_BYTES: u64 = IN_FLIGHT_BYTES / 2;
+/// Pieces in a flight: a thousand small ones take the server a few milliseconds.
+const FLIGHT_PIECES: usize = 1_000;
+/// With so many pieces waiting, scanning on would only fill memory with names.
+const ENOUGH_READY: usize = 4 * FLIGHT_PIECES;
+/// What an element is thought to weigh before any was seen.
+const ELEMENT_BYTES: u64 = 64;
+
+/// What was sent together.
+#[derive(Default)]
+struct Flight {
+    scan: bool,
+    untyped: Vec<Key>,
+    unsized_keys: Vec<Key>,
+    /// Each with the number of commands that fetch it.
+    pieces: Vec<(Piece, usize)>,
+}
+
+struct Visit<'a, V> {
+    connection: &'a mut Connection,
+    visitor: &'a mut V,
+    receipt: &'a Receipt,
+    work: Work,
+    untyped: Vec<Key>,
+    unsized_keys: Vec<Key>,
+    element_bytes: u64,
+}
+
+/// Visits all keys of a node's work.
+pub fn visit<V: Visitor>(
+    connection: &mut Connection,
+    work: Work,
+    visitor: &mut V,
+    receipt: &Receipt,
+) -> Result<()> {
+    let mut visit = Visit {
+        connection,
+        visitor,
+        receipt,
+        work,
+        untyped: Vec::new(),
+        unsized_keys: Vec::new(),
+        element_bytes: ELEMENT_BYTES,
+    };
+    let mut current = visit.launch()?;
+    while let Some(flight) = current {
+        visit.take_names(&flight)?;
+        let next = visit.launch()?;
+        visit.take_pieces(flight.pieces)?;
+        current = match next {
+            Some(next) => Some(next),
+            // The pieces may have led to more of their keys.
+            None => visit.launch()?,
+        };
+    }
+    Ok(())
+}
+
+impl<V: Visitor> Visit<'_, V> {
+    /// Sends the next flight, or nothing when all work is done or under way.
+    fn launch(&mut self) -> Result<Option<Flight>> {
+        let mut commands = Commands::default();
+        let mut flight = Flight::default();
+        if let Some(scan) = &self.work.scan
+            && !scan.done()
+            && self.work.ready.len() < ENOUGH_READY
+        {
+            scan.ask(&mut commands);
+            flight.scan = true;
+        }
+        flight.untyped = std::mem::take(&mut self.untyped);
+        for key in &flight.untyped {
+            commands.push(&[b"TYPE", key]);
+        }
+        flight.unsized_keys = std::mem::take(&mut self.unsized_keys);
+        if let Some(size) = self.visitor.size() {
+            for key in &flight.unsized_keys {
+                commands.push(&[size.command().as_bytes(), key]);
+            }
+        }
+        self.load_pieces(&mut flight, &mut commands);
+        if commands.count == 0 {
+            return Ok(None);
+        }
+        self.connection.send(&commands)?;
+        Ok(Some(flight))
+    }
+
+    /// Puts as many pieces into a flight as its share of bytes allows, but at least one.
+    fn load_pieces(&mut self, flight: &mut Flight, commands: &mut Commands) {
+        let mut bytes = 0;
+        while let Some(piece) = self.work.ready.front() {
+            bytes += self.weight(piece);
+            let full = bytes > FLIGHT_BYTES || flight.pieces.len() >= FLIGHT_PIECES;
+            if full && !flight.pieces.is_empty() {
+                break;
+            }
+            let before = commands.count;
+            self.visitor.fetch(piece, commands);
+            let asked = commands.count - before;
+            flight
+                .pieces
+                .extend(self.work.ready.pop_front().map(|piece| (piece, asked)));
+        }
+    }
+
+    /// The reply bytes that a piece is thought to take.
+    fn weight(&self, piece: &Piece) -> u64 {
+        match (self.visitor.size(), piece.at) {
+            (Some(Size::Bytes(_)), _) => piece.size,
+            (_, At::Whole) => piece.size.saturating_mul(self.element_bytes),
+            // A page is a thousand or two.
+            (_, At::Index(_) | At::Cursor(_) | At::Entries { .. }) => 2_000 * self.element_bytes,
+            (_, At::Facts { .. }) => ELEMENT_BYTES,
+        }
+    }
+
+    /// The replies to SCAN, TYPE and sizes, which come first.
+    fn take_names(&mut self, flight: &Flight) -> Result<()> {
+        if flight.scan
+            && let Some(scan) = &mut self.work.scan
+        {
+            let keys = scan.page(&mut self.connection.replies(1), self.receipt)?;
+            if self.work.keep_type.is_some() {
+                self.untyped = keys;
+            } else {
+                self.unsized_keys = keys;
+            }
+        }
+        for key in &flight.untyped {
+            let mut replies = self.connection.replies(1);
+            let key_type = replies.bytes().map_err(|error| of_key(error, key))?;
+            if Some(key_type) == self.work.keep_type.map(str::as_bytes) {
+                self.unsized_keys.push(key.clone());
+            }
+        }
+        if self.visitor.size().is_none() {
+            // Nothing to ask: what was named is ready.
+            for key in std::mem::take(&mut self.unsized_keys) {
+                self.work.ready.extend(self.visitor.first(key, 0));
+            }
+            return Ok(());
+        }
+        for key in &flight.unsized_keys {
+            match self.connection.replies(1).integer() {
+                Ok(size) => {
+                    let size = u64::try_from(size).unwrap_or_default();
+                    match self.visitor.first(key.clone(), size) {
+                        Some(piece) => {
+                            let paged = matches!(piece.at, At::Index(_) | At::Cursor(_));
+                            self.receipt.keys_paged.add(paged.into());
+                            self.work.ready.push_back(piece);
+                        }
+                        None => self.gone(key)?,
+                    }
+                }
+                Err(error) => self.refused(error, key)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_pieces(&mut self, pieces: Vec<(Piece, usize)>) -> Result<()> {
+        for (piece, commands) in pieces {
+            let key = piece.key.clone();
+            let elements = piece.size;
+            let before = self.connection.consumed();
+            let mut replies = self.connection.replies(commands);
+            let outcome = self.visitor.take(piece, &mut replies);
+            if matches!(&outcome, Err(error) if !error.is_reply(WRONGTYPE)) {
+                return outcome.map(|_| ()).map_err(|error| of_key(error, &key));
+            }
+            replies.finish()?;
+            let bytes = self.connection.consumed() - before;
+            self.receipt.bytes.add(bytes);
+            if let Some(each) = bytes.checked_div(elements) {
+                // Half old, half new: a few large keys in a row are believed soon.
+                self.element_bytes = u64::midpoint(self.element_bytes, each).max(1);
+            }
+            match outcome {
+                Ok(Outcome::Done) => {}
+                // Before the others, so that a large key is not left half-read for long.
+                Ok(Outcome::More(piece)) => self.work.ready.push_front(piece),
+                Ok(Outcome::Gone) => self.gone(&key)?,
+                Err(error) => self.refused(error, &key)?,
+            }
+            self.visitor.hand_over()?;
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, key: &[u8]) -> Result<()> {
+        self.receipt.keys_gone.add(1);
+        self.visitor.missing(key)
+    }
+
+    /// A key that became another type is counted; any other error ends the read.
+    fn refused(&mut self, error: Error, key: &[u8]) -> Result<()> {
+        if !error.is_reply(WRONGTYPE) {
+            return Err(of_key(error, key));
+        }
+        self.receipt.keys_changed_type.add(1);
+        self.visitor.missing(key)
+    }
+}
+
+const WRONGTYPE: &str = "WRONGTYPE";
+
+/// Names the key where the error is about it, and not about the connection.
+fn of_key(error: Error, key: &[u8]) -> Error {
+    match error {
+        Error::Refused { .. } | Error::PermissionDenied { .. } | Error::Protocol(_) => {
+            error.at(format!("key {}", show(key)))
+        }
+        error => error,
+    }
+}

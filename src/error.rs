@@ -12,7 +12,7 @@ pub enum Error {
     /// An option, a table's name or an offset: the caller can mend it, nothing was read.
     #[error("{0}")]
     Configuration(String),
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {0}; is a server running there, and may this machine reach it?")]
     Unreachable(#[source] io::Error),
     #[error("the connection was lost: {0}")]
     Lost(#[source] io::Error),
@@ -65,7 +65,7 @@ impl Error {
 
     /// The error for an error reply (`-CODE message`), by what a caller can do about it.
     pub fn from_reply(line: &[u8]) -> Self {
-        let line = show_text(line);
+        let line = shorten(line, SHOWN_REPLY);
         let (code, message) = line.split_once(' ').unwrap_or((&line, ""));
         match code {
             "NOAUTH" | "WRONGPASS" => Error::Authentication(line),
@@ -97,8 +97,10 @@ impl From<io::Error> for Error {
     }
 }
 
-/// How much of a name or a reply an error shows.
+/// How much of a name an error shows.
 const SHOWN_BYTES: usize = 120;
+/// How much of an error reply: some explain themselves at length.
+const SHOWN_REPLY: usize = 1000;
 
 /// Bytes in quotes as an error shows them: readable, on one line, never very long.
 pub fn show(bytes: &[u8]) -> String {
@@ -108,8 +110,12 @@ pub fn show(bytes: &[u8]) -> String {
 /// As [`show`], without the quotes. Never holds a control character: messages cross the
 /// Arrow C stream interface as C strings, where a NUL would end the process.
 pub fn show_text(bytes: &[u8]) -> String {
-    let (head, dots) = match bytes.get(..SHOWN_BYTES) {
-        Some(head) if bytes.len() > SHOWN_BYTES => (head, "…"),
+    shorten(bytes, SHOWN_BYTES)
+}
+
+fn shorten(bytes: &[u8], most: usize) -> String {
+    let (head, dots) = match bytes.get(..most) {
+        Some(head) if bytes.len() > most => (head, "…"),
         _ => (bytes, ""),
     };
     let text = match std::str::from_utf8(head) {

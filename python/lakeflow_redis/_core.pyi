@@ -90,7 +90,7 @@ class Records:
         """The exception that ended the stream early, or None."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """One pass over the rows as record batches of at most about 64 k rows or 16 MiB.
+        """One pass over the rows as record batches of at most about 64 k rows or 8 MiB.
 
         Raises:
             ConsumedError: the stream was read already and not kept by `len()`.

@@ -174,9 +174,9 @@ fn offset_from_python(offset: &Bound<'_, PyAny>) -> PyResult<Value> {
     let wrong = |why: String| {
         ConfigurationError::new_err(format!("start_offset must be a JSON-able dict: {why}"))
     };
-    let dict = py
-        .get_type::<PyDict>()
-        .call1((offset,))
+    let dict = offset
+        .call_method0("items")
+        .and_then(|items| py.get_type::<PyDict>().call1((items,)))
         .map_err(|error| wrong(error.to_string()))?;
     let json = py
         .import("json")?

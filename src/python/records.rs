@@ -239,13 +239,15 @@ impl Iterator for Arrays {
 /// The text of an error for the C stream. An interrupt is raised once more, for the consumer
 /// makes an error of its own out of the text.
 fn raise_again(py: Python<'_>, error: &PyErr) -> String {
-    if error.is_instance_of::<pyo3::exceptions::PyKeyboardInterrupt>(py) {
-        let again = py
-            .import("_thread")
-            .and_then(|thread| thread.call_method0("interrupt_main"));
-        if let Err(failed) = again {
-            return format!("interrupted ({failed})");
-        }
+    if !error.is_instance_of::<pyo3::exceptions::PyKeyboardInterrupt>(py) {
+        return error.value(py).to_string();
     }
-    error.value(py).to_string()
+    // The last thing done here: it takes effect as soon as Python code runs again.
+    let again = py
+        .import("_thread")
+        .and_then(|thread| thread.call_method0("interrupt_main"));
+    match again {
+        Ok(_) => "interrupted".to_owned(),
+        Err(failed) => format!("interrupted, and not raised again: {failed}"),
+    }
 }

@@ -23,7 +23,7 @@ pub fn interruptible<T: Ungil + Send>(
     let noted = raised.clone();
     let cancel: Cancel = Arc::new(move || {
         // Not attached means that the interpreter is going down: then it is time to stop too.
-        let signals = Python::try_attach(|py| py.check_signals());
+        let signals = Python::try_attach(Python::check_signals);
         match signals {
             Some(Ok(())) => false,
             Some(Err(error)) => {

@@ -1,35 +1,8 @@
-//! RESP 2: commands packed into bytes, and bytes of replies pulled apart into borrowed
-//! tokens. Knows no socket: a [`Decoder`] reads from any [`Read`].
+//! Bytes of replies pulled apart into tokens.
 
 use std::io::Read;
 
 use crate::error::{Error, Result, show};
-
-/// Commands packed for the wire, and how many they are.
-#[derive(Debug, Default)]
-pub struct Commands {
-    pub bytes: Vec<u8>,
-    pub count: usize,
-}
-
-impl Commands {
-    pub fn push(&mut self, arguments: &[&[u8]]) {
-        self.count += 1;
-        self.header(b'*', arguments.len());
-        for argument in arguments {
-            self.header(b'$', argument.len());
-            self.bytes.extend_from_slice(argument);
-            self.bytes.extend_from_slice(b"\r\n");
-        }
-    }
-
-    fn header(&mut self, kind: u8, number: usize) {
-        self.bytes.push(kind);
-        self.bytes
-            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-}
 
 /// One token of a reply, borrowed from the decoder's buffer.
 #[derive(Debug, PartialEq, Eq)]
@@ -210,129 +183,11 @@ impl<R: Read> Tokens for Decoder<R> {
     }
 }
 
-/// The replies to a known number of commands, pulled one value after the other.
-///
-/// Counts the values that are still owed, so that what a caller does not want can be
-/// dropped and the next caller starts at its own reply.
-pub struct Replies<'a> {
-    tokens: &'a mut dyn Tokens,
-    owed: usize,
-}
-
-impl<'a> Replies<'a> {
-    pub fn new(tokens: &'a mut dyn Tokens, commands: usize) -> Self {
-        Replies {
-            tokens,
-            owed: commands,
-        }
-    }
-
-    fn next(&mut self) -> Result<Token<'_>> {
-        self.owed = self.owed.checked_sub(1).ok_or_else(|| {
-            Error::Protocol("more was read than the commands' replies hold".to_owned())
-        })?;
-        let token = self.tokens.token()?;
-        if let Token::Array(length) = token {
-            self.owed = self.owed.checked_add(length).ok_or_else(|| {
-                Error::Protocol("arrays of impossible length within each other".to_owned())
-            })?;
-        }
-        match token {
-            Token::Error(line) => Err(Error::from_reply(line)),
-            token => Ok(token),
-        }
-    }
-
-    pub fn integer(&mut self) -> Result<i64> {
-        match self.next()? {
-            Token::Integer(value) => Ok(value),
-            token => Err(unexpected("an integer", &token)),
-        }
-    }
-
-    pub fn integer_or_nil(&mut self) -> Result<Option<i64>> {
-        match self.next()? {
-            Token::Integer(value) => Ok(Some(value)),
-            Token::Nil => Ok(None),
-            token => Err(unexpected("an integer", &token)),
-        }
-    }
-
-    /// A bulk or simple string; None for nil.
-    pub fn bytes_or_nil(&mut self) -> Result<Option<&[u8]>> {
-        match self.next()? {
-            Token::Bulk(bytes) | Token::Status(bytes) => Ok(Some(bytes)),
-            Token::Nil => Ok(None),
-            token => Err(unexpected("a string", &token)),
-        }
-    }
-
-    pub fn bytes(&mut self) -> Result<&[u8]> {
-        self.bytes_or_nil()?
-            .ok_or_else(|| unexpected("a string", &Token::Nil))
-    }
-
-    /// The length of an array, whose values are then pulled one by one; nil has none.
-    pub fn array(&mut self) -> Result<usize> {
-        match self.next()? {
-            Token::Array(length) => Ok(length),
-            Token::Nil => Ok(0),
-            token => Err(unexpected("an array", &token)),
-        }
-    }
-
-    /// The number of pairs in an array that holds pairs, flat.
-    pub fn pairs(&mut self) -> Result<usize> {
-        let length = self.array()?;
-        if length % 2 == 1 {
-            return Err(Error::Protocol(format!(
-                "an array of pairs has {length} values"
-            )));
-        }
-        Ok(length / 2)
-    }
-
-    /// A cursor, which SCAN and its kin give as a string.
-    pub fn cursor(&mut self) -> Result<u64> {
-        let text = self.bytes()?;
-        parse_length(text)
-            .map(|cursor| cursor as u64)
-            .ok_or_else(|| malformed("a cursor that is none", text))
-    }
-
-    /// Drops the next value with all that is in it.
-    pub fn skip(&mut self) -> Result<()> {
-        let rest = self.owed.saturating_sub(1);
-        self.drop_to(rest)
-    }
-
-    /// Drops all that is left, errors among it too.
-    pub fn finish(mut self) -> Result<()> {
-        self.drop_to(0)
-    }
-
-    fn drop_to(&mut self, left: usize) -> Result<()> {
-        while self.owed > left {
-            self.owed -= 1;
-            if let Token::Array(length) = self.tokens.token()? {
-                self.owed = self.owed.checked_add(length).ok_or_else(|| {
-                    Error::Protocol("arrays of impossible length within each other".to_owned())
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    pub fn consumed(&self) -> u64 {
-        self.tokens.consumed()
-    }
-}
-
 fn parse_integer(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn parse_length(text: &[u8]) -> Option<usize> {
+pub fn parse_length(text: &[u8]) -> Option<usize> {
     if text.is_empty() || text.len() > 20 {
         return None;
     }
@@ -342,7 +197,7 @@ fn parse_length(text: &[u8]) -> Option<usize> {
     })
 }
 
-fn malformed(what: &str, bytes: &[u8]) -> Error {
+pub fn malformed(what: &str, bytes: &[u8]) -> Error {
     Error::Protocol(format!("{what}: {}", show(bytes)))
 }
 
@@ -356,16 +211,6 @@ fn stranger(bytes: &[u8]) -> Error {
         &format!("the peer is no Redis server{hint}, it sent"),
         bytes,
     )
-}
-
-fn unexpected(wanted: &str, token: &Token<'_>) -> Error {
-    let got = match token {
-        Token::Status(text) | Token::Error(text) | Token::Bulk(text) => show(text),
-        Token::Integer(value) => format!("the integer {value}"),
-        Token::Array(length) => format!("an array of {length}"),
-        Token::Nil => "nil".to_owned(),
-    };
-    Error::Protocol(format!("expected {wanted}, got {got}"))
 }
 
 #[cfg(test)]
@@ -382,14 +227,6 @@ mod tests {
             self.0 = &self.0[n..];
             Ok(n)
         }
-    }
-
-    #[test]
-    fn commands_are_packed_as_arrays_of_bulk_strings() {
-        let mut commands = Commands::default();
-        commands.push(&[b"GET", b"a\r\n\0"]);
-        assert_eq!(commands.bytes, b"*2\r\n$3\r\nGET\r\n$4\r\na\r\n\0\r\n");
-        assert_eq!(commands.count, 1);
     }
 
     #[test]
@@ -444,30 +281,5 @@ mod tests {
         let endless = vec![b'+'; MAX_LINE * 3];
         let mut decoder = Decoder::new(Dribble(&endless, 1000));
         assert!(matches!(decoder.token(), Err(Error::Protocol(_))));
-    }
-
-    #[test]
-    fn what_nobody_wants_is_dropped_to_the_last_value() {
-        let wire = b"*2\r\n*1\r\n+a\r\n*0\r\n-ERR x\r\n:5\r\n:6\r\n";
-        let mut decoder = Decoder::new(Dribble(wire, 4));
-        let mut replies = Replies::new(&mut decoder, 3);
-        replies.skip().unwrap();
-        assert!(replies.integer().unwrap_err().is_reply("ERR"));
-        replies.finish().unwrap();
-        let mut next = Replies::new(&mut decoder, 1);
-        assert_eq!(next.integer().unwrap(), 6);
-        assert!(matches!(next.integer(), Err(Error::Protocol(_))));
-    }
-
-    #[test]
-    fn a_million_nested_arrays_need_no_stack() {
-        let wire = b"*1\r\n".repeat(1_000_000);
-        let mut decoder = Decoder::new(wire.as_slice());
-        let outcome = Replies::new(&mut decoder, 1).finish();
-        assert!(matches!(outcome, Err(Error::Lost(_))));
-        let huge = b"*18446744073709551615\r\n*18446744073709551615\r\n";
-        let mut decoder = Decoder::new(huge.as_slice());
-        let outcome = Replies::new(&mut decoder, 2).finish();
-        assert!(matches!(outcome, Err(Error::Protocol(_))));
     }
 }

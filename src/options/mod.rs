@@ -4,262 +4,26 @@
 //! hold `{{ NAME }}` references to environment variables; they are resolved when a typed
 //! struct is made, so that what is kept (and pickled) is the reference.
 
+mod references;
+mod table;
+mod typed;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Text,
-    Integer { min: u64, max: u64 },
-    Seconds,
-    Flag,
-    Choice(&'static [&'static str]),
-}
+pub use table::{Kind, OPTIONS, OptionSpec, Scope, nearest};
+pub use typed::{Address, ConnectionOptions, InvalidUtf8, ReadOptions, Secret, ValueType};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// For the connector only.
-    Connection,
-    /// For the connector and, over it, for a single read.
-    Table,
-}
-
-#[derive(Debug)]
-pub struct OptionSpec {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub default: Option<&'static str>,
-    pub scope: Scope,
-    pub secret: bool,
-    pub doc: &'static str,
-}
-
-const fn option(
-    name: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    scope: Scope,
-    doc: &'static str,
-) -> OptionSpec {
-    OptionSpec {
-        name,
-        kind,
-        default,
-        scope,
-        secret: false,
-        doc,
-    }
-}
-
-const fn secret(spec: OptionSpec) -> OptionSpec {
-    OptionSpec {
-        secret: true,
-        ..spec
-    }
-}
-
-const COUNT: Kind = Kind::Integer {
-    min: 1,
-    max: u32::MAX as u64,
-};
-
-pub const OPTIONS: &[OptionSpec] = &[
-    secret(option(
-        "url",
-        Kind::Text,
-        None,
-        Scope::Connection,
-        "The server as `redis://[user[:password]@]host[:port][/db]` or `unix:///path[?db=n]`.",
-    )),
-    option(
-        "host",
-        Kind::Text,
-        None,
-        Scope::Connection,
-        "The server's host name or IP address.",
-    ),
-    option(
-        "port",
-        Kind::Integer {
-            min: 1,
-            max: 65_535,
-        },
-        Some("6379"),
-        Scope::Connection,
-        "The server's TCP port.",
-    ),
-    option(
-        "unix_socket_path",
-        Kind::Text,
-        None,
-        Scope::Connection,
-        "The server's Unix socket, instead of host and port.",
-    ),
-    option(
-        "username",
-        Kind::Text,
-        None,
-        Scope::Connection,
-        "The ACL user (Redis 6.0+); without it a password is that of the default user.",
-    ),
-    secret(option(
-        "password",
-        Kind::Text,
-        None,
-        Scope::Connection,
-        "The password for AUTH; best as a reference such as `{{ REDIS_PASSWORD }}`.",
-    )),
-    option(
-        "db",
-        Kind::Integer {
-            min: 0,
-            max: i32::MAX as u64,
-        },
-        Some("0"),
-        Scope::Connection,
-        "The database to read.",
-    ),
-    option(
-        "ssl",
-        Kind::Flag,
-        Some("false"),
-        Scope::Connection,
-        "Whether to use TLS; this version cannot yet and refuses `true`.",
-    ),
-    option(
-        "socket_connect_timeout",
-        Kind::Seconds,
-        Some("10"),
-        Scope::Connection,
-        "Seconds within which a connection must be made.",
-    ),
-    option(
-        "socket_timeout",
-        Kind::Seconds,
-        Some("30"),
-        Scope::Connection,
-        "Seconds of silence after which an awaited reply counts as lost.",
-    ),
-    option(
-        "client_name",
-        Kind::Text,
-        Some("lakeflow-redis"),
-        Scope::Connection,
-        "The name this connection goes by in CLIENT LIST; no spaces.",
-    ),
-    option(
-        "key_pattern",
-        Kind::Text,
-        Some("*"),
-        Scope::Table,
-        "Read only keys that match this glob, as in SCAN's MATCH.",
-    ),
-    option(
-        "batch_size",
-        COUNT,
-        Some("1000"),
-        Scope::Table,
-        "How many keys to ask for per SCAN (its COUNT).",
-    ),
-    option(
-        "value_type",
-        Kind::Choice(&["string", "binary"]),
-        Some("string"),
-        Scope::Table,
-        "Whether names and values come as strings or, losing nothing, as binary columns.",
-    ),
-    option(
-        "invalid_utf8",
-        Kind::Choice(&["error", "replace", "null", "skip"]),
-        Some("error"),
-        Scope::Table,
-        "For string columns: what to do with bytes that are not UTF-8.",
-    ),
-    option(
-        "max_records_per_batch",
-        COUNT,
-        None,
-        Scope::Table,
-        "`streams`: read at most this many entries per call, spread over the streams.",
-    ),
-    option(
-        "fail_on_data_loss",
-        Kind::Flag,
-        Some("true"),
-        Scope::Table,
-        "`streams`: whether entries that are gone before they were read end the read with an error.",
-    ),
-];
+use references::{has_reference, resolve};
+use table::{parse_seconds, spec_of};
 
 /// Strings that were checked against [`OPTIONS`], references unresolved.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     values: BTreeMap<&'static str, String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    Tcp { host: String, port: u16 },
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Address::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
-/// A text that `Debug` does not show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct ConnectionOptions {
-    pub address: Address,
-    pub username: Option<String>,
-    pub password: Option<Secret>,
-    pub db: u32,
-    pub connect_timeout: Duration,
-    pub timeout: Duration,
-    pub client_name: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InvalidUtf8 {
-    Error,
-    Replace,
-    Null,
-    Skip,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueType {
-    String,
-    Binary,
-}
-
-#[derive(Clone, Debug)]
-pub struct ReadOptions {
-    /// None where every key matches.
-    pub key_pattern: Option<Vec<u8>>,
-    pub batch_size: u64,
-    pub value_type: ValueType,
-    pub invalid_utf8: InvalidUtf8,
-    pub max_records: Option<u64>,
-    pub fail_on_data_loss: bool,
 }
 
 impl Options {
@@ -472,19 +236,15 @@ impl Options {
                 "option `{name}` is given and the `url` says it too; give it once"
             ))
         };
-        if let Some(username) = redis.username().filter(|name| !name.is_empty()) {
-            if options.username.replace(username.to_owned()).is_some() {
-                return Err(twice("username"));
-            }
+        if let Some(username) = redis.username().filter(|name| !name.is_empty())
+            && options.username.replace(username.to_owned()).is_some()
+        {
+            return Err(twice("username"));
         }
-        if let Some(password) = redis.password() {
-            if options
-                .password
-                .replace(Secret(password.to_owned()))
-                .is_some()
-            {
-                return Err(twice("password"));
-            }
+        if let Some(password) = redis.password().map(|text| Secret(text.to_owned()))
+            && options.password.replace(password).is_some()
+        {
+            return Err(twice("password"));
         }
         if says_db {
             if self.values.contains_key("db") {
@@ -538,128 +298,10 @@ impl Options {
     }
 }
 
-impl OptionSpec {
-    /// What a value must spell, in words.
-    pub fn expects(&self) -> String {
-        match self.kind {
-            Kind::Text => "a text".to_owned(),
-            Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
-            Kind::Seconds => "a number of seconds above 0 and below 1e9".to_owned(),
-            Kind::Flag => "`true` or `false`".to_owned(),
-            Kind::Choice(choices) => format!("one of `{}`", choices.join("`, `")),
-        }
-    }
-
-    fn check(&self, value: &str) -> Result<()> {
-        let fits = match self.kind {
-            Kind::Text => true,
-            Kind::Integer { min, max } => value
-                .parse::<u64>()
-                .is_ok_and(|number| (min..=max).contains(&number)),
-            Kind::Seconds => parse_seconds(value).is_some(),
-            Kind::Flag => ["true", "false"]
-                .iter()
-                .any(|flag| value.eq_ignore_ascii_case(flag)),
-            Kind::Choice(choices) => choices.contains(&value),
-        };
-        if fits {
-            return Ok(());
-        }
-        let shown = if self.secret {
-            "***".to_owned()
-        } else {
-            format!("{value:?}")
-        };
-        Err(Error::Configuration(format!(
-            "option `{}` is {shown}; it must be {}",
-            self.name,
-            self.expects()
-        )))
-    }
-}
-
 fn no_tls(what: &str) -> Error {
     Error::Configuration(format!(
         "{what} asks for TLS, which this version of lakeflow-redis does not speak"
     ))
-}
-
-fn parse_seconds(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.parse().ok()?;
-    (seconds > 0.0 && seconds < 1e9).then(|| Duration::from_secs_f64(seconds))
-}
-
-fn spec_of(name: &str, scope: Scope) -> Result<&'static OptionSpec> {
-    let known = OPTIONS.iter().find(|spec| spec.name == name);
-    match known {
-        Some(spec) if scope == Scope::Connection || spec.scope == Scope::Table => Ok(spec),
-        Some(_) => Err(Error::Configuration(format!(
-            "option `{name}` is for the connector as a whole, not for one read"
-        ))),
-        None => {
-            let names = OPTIONS.iter().map(|spec| spec.name);
-            Err(Error::Configuration(format!(
-                "unknown option {name:?}{}",
-                nearest(name, names)
-            )))
-        }
-    }
-}
-
-/// `; did you mean …?` for the name that is most like the one given.
-pub fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> String {
-    names
-        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), name), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, name)| format!("; did you mean `{name}`?"))
-}
-
-/// All but RFC 3986's unreserved characters, so that a host name stays one.
-const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-const OPEN: &str = "{{";
-const CLOSE: &str = "}}";
-
-fn has_reference(value: &str) -> bool {
-    value
-        .split_once(OPEN)
-        .is_some_and(|(_, rest)| rest.contains(CLOSE))
-}
-
-/// Puts environment variables in the place of `{{ NAME }}`.
-///
-/// Inside a URL the value is percent-encoded, so that a password may hold any character; a
-/// URL that is one reference as a whole is taken as it is.
-fn resolve(spec: &OptionSpec, value: &str) -> Result<String> {
-    let encode = spec.name == "url"
-        && !(value.starts_with(OPEN) && value.find(CLOSE) == Some(value.len() - CLOSE.len()));
-    let mut out = String::new();
-    let mut rest = value;
-    while let Some((before, after)) = rest.split_once(OPEN) {
-        let Some((name, tail)) = after.split_once(CLOSE) else {
-            break;
-        };
-        let name = name.trim();
-        let resolved = std::env::var(name).map_err(|_| {
-            Error::Configuration(format!(
-                "option `{}` refers to the environment variable {name:?}, which is not set (or is not UTF-8)",
-                spec.name
-            ))
-        })?;
-        out.push_str(before);
-        if encode {
-            out.extend(percent_encoding::utf8_percent_encode(&resolved, RESERVED));
-        } else {
-            out.push_str(&resolved);
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    Ok(out)
 }
 
 #[cfg(test)]

@@ -3,20 +3,20 @@
 //! Cells are bytes until a batch closes; only there is UTF-8 asked for, once for a whole
 //! column, and only there does `invalid_utf8` decide.
 
+mod cells;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::builder::NullBufferBuilder;
-use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
-};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result, show};
 use crate::options::{InvalidUtf8, ReadOptions, ValueType};
 use crate::receipt::Receipt;
+
+use cells::{Builder, Built};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
@@ -305,110 +305,6 @@ impl Rows {
             names.join(", "),
             self.columns[index].name,
         ))
-    }
-}
-
-/// The cells of one column of the batch under way.
-enum Builder {
-    Bytes(BytesBuilder),
-    Long(Vec<i64>, NullBufferBuilder),
-    Double(Vec<f64>),
-}
-
-struct BytesBuilder {
-    values: Vec<u8>,
-    /// Where each cell ends; the first entry is the first cell's start.
-    offsets: Vec<i32>,
-    nulls: NullBufferBuilder,
-}
-
-/// The cells of one column of a batch that closes.
-enum Built {
-    Bytes(Cells),
-    Number(ArrayRef),
-}
-
-/// Byte strings as Arrow lays them out, before anything is said of their encoding.
-#[derive(Clone)]
-struct Cells {
-    values: Buffer,
-    offsets: OffsetBuffer<i32>,
-    nulls: Option<NullBuffer>,
-}
-
-impl Builder {
-    fn new(kind: Type) -> Self {
-        match kind {
-            Type::Bytes | Type::Text => Builder::Bytes(BytesBuilder::with_room_like(0, 0)),
-            Type::Long => Builder::Long(Vec::new(), NullBufferBuilder::new(0)),
-            Type::Double => Builder::Double(Vec::new()),
-        }
-    }
-
-    /// The cells so far. What comes next gets as much room, for batches are alike.
-    fn take(&mut self) -> Result<Built> {
-        Ok(match self {
-            Builder::Bytes(builder) => {
-                let room =
-                    BytesBuilder::with_room_like(builder.values.len(), builder.offsets.len());
-                let mut cells = std::mem::replace(builder, room);
-                Built::Bytes(Cells {
-                    values: Buffer::from_vec(cells.values),
-                    offsets: OffsetBuffer::new(ScalarBuffer::from(cells.offsets)),
-                    nulls: cells.nulls.finish(),
-                })
-            }
-            Builder::Long(values, nulls) => {
-                let room = Vec::with_capacity(values.len());
-                let values = std::mem::replace(values, room);
-                let array = Int64Array::try_new(ScalarBuffer::from(values), nulls.finish())?;
-                Built::Number(Arc::new(array))
-            }
-            Builder::Double(values) => {
-                let room = Vec::with_capacity(values.len());
-                let values = std::mem::replace(values, room);
-                Built::Number(Arc::new(Float64Array::from(values)))
-            }
-        })
-    }
-}
-
-impl BytesBuilder {
-    fn with_room_like(bytes: usize, offsets: usize) -> Self {
-        let mut starts = Vec::with_capacity(offsets.max(1));
-        starts.push(0);
-        BytesBuilder {
-            // One huge value is no reason to set as much aside again.
-            values: Vec::with_capacity(bytes.min(BATCH_BYTES)),
-            offsets: starts,
-            nulls: NullBufferBuilder::new(0),
-        }
-    }
-
-    fn end_cell(&mut self) {
-        // Beyond i32 the row is refused as a whole by `check_offsets`.
-        let end = i32::try_from(self.values.len()).unwrap_or(i32::MAX);
-        self.offsets.push(end);
-    }
-}
-
-impl Cells {
-    fn text(self) -> Result<StringArray, arrow::error::ArrowError> {
-        StringArray::try_new(self.offsets, self.values, self.nulls)
-    }
-
-    fn binary(self) -> Result<BinaryArray, arrow::error::ArrowError> {
-        BinaryArray::try_new(self.offsets, self.values, self.nulls)
-    }
-
-    /// The bytes of a row, None for null.
-    fn get(&self, row: usize) -> Option<&[u8]> {
-        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-            return None;
-        }
-        let start = usize::try_from(self.offsets[row]).ok()?;
-        let end = usize::try_from(self.offsets[row + 1]).ok()?;
-        self.values.get(start..end)
     }
 }
 

@@ -1,0 +1,186 @@
+//! One connection to one server: TCP or Unix socket, handshake, deadlines.
+//!
+//! The socket does not block. While replies are awaited, what is left of the commands is
+//! sent, the deadline is watched and the caller's wish to stop is asked for.
+
+mod stream;
+mod waiting;
+mod wire;
+
+use redis::{ErrorKind, RedisResult, Value};
+
+use crate::error::{Error, Result};
+use crate::options::ConnectionOptions;
+use crate::resp::{Commands, Decoder, Replies, Token, Tokens as _};
+
+pub use waiting::Cancel;
+
+use stream::connect;
+use wire::Wire;
+
+/// A one-off reply may nest so deep: COMMAND DOCS, the deepest, needs half of it.
+const MAX_DEPTH: usize = 32;
+
+/// A connection that has shaken hands and selected its database.
+pub struct Connection {
+    decoder: Decoder<Wire>,
+    db: u32,
+    /// What ended a one-off command: the crate's error type cannot carry ours, so it waits here.
+    failed: Option<Error>,
+}
+
+impl Connection {
+    /// Connects, authenticates, names itself and selects the database.
+    pub fn open(options: &ConnectionOptions, cancel: Cancel) -> Result<Self> {
+        let stream = connect(&options.address, options.connect_timeout, &cancel)?;
+        let mut connection = Connection {
+            decoder: Decoder::new(Wire::new(stream, options.timeout, cancel)),
+            db: options.db,
+            failed: None,
+        };
+        connection.shake_hands(options)?;
+        Ok(connection)
+    }
+
+    fn shake_hands(&mut self, options: &ConnectionOptions) -> Result<()> {
+        let db = options.db.to_string();
+        let mut commands = Commands::default();
+        let password = options.password.as_ref().map(|secret| secret.0.as_bytes());
+        match (&options.username, password) {
+            (Some(user), Some(password)) => commands.push(&[b"AUTH", user.as_bytes(), password]),
+            (None, Some(password)) => commands.push(&[b"AUTH", password]),
+            _ => {}
+        }
+        let authenticates = commands.count > 0;
+        commands.push(&[b"CLIENT", b"SETNAME", options.client_name.as_bytes()]);
+        if options.db != 0 {
+            commands.push(&[b"SELECT", db.as_bytes()]);
+        }
+        self.send(&commands)?;
+
+        if authenticates {
+            // Whatever AUTH answers is about the credentials: before 6.0 it has no code of its own.
+            self.replies(1).bytes().map_err(|error| match error {
+                Error::Refused { code, message } => {
+                    Error::Authentication(format!("{code} {message}"))
+                }
+                other => other,
+            })?;
+        }
+        // The name is a courtesy to whoever reads CLIENT LIST; a user that may not give one
+        // can still read.
+        match self.replies(1).bytes() {
+            Err(Error::PermissionDenied { .. } | Error::Refused { .. }) | Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        if options.db != 0 {
+            self.replies(1).bytes().map_err(|error| match error {
+                Error::Refused { message, .. } => Error::Configuration(format!(
+                    "option `db` is {db}, which the server refused: {message}"
+                )),
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Who is asked, from now on, whether to go on waiting.
+    pub fn set_cancel(&mut self, cancel: Cancel) {
+        self.decoder.reader.cancel = cancel;
+    }
+
+    /// Sends what can be sent at once; the rest goes while replies are read.
+    pub fn send(&mut self, commands: &Commands) -> Result<()> {
+        Ok(self.decoder.reader.send(&commands.bytes)?)
+    }
+
+    /// The replies to the next so many commands.
+    pub fn replies(&mut self, commands: usize) -> Replies<'_> {
+        Replies::new(&mut self.decoder, commands)
+    }
+
+    /// Reply bytes pulled so far.
+    pub fn consumed(&self) -> u64 {
+        self.decoder.consumed()
+    }
+
+    /// Asks one command on the control plane.
+    pub fn query<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T> {
+        self.failed = None;
+        command.query(self).map_err(|error| {
+            self.failed
+                .take()
+                .unwrap_or_else(|| Error::Protocol(error.to_string()))
+        })
+    }
+
+    /// Keeps our error for `query`, and gives the crate one that says the same.
+    fn fail(&mut self, error: Error) -> redis::RedisError {
+        let text = error.to_string();
+        self.failed = Some(error);
+        (ErrorKind::Client, "lakeflow-redis", text).into()
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value> {
+        let items = match self.decoder.token()? {
+            Token::Status(b"OK") => return Ok(Value::Okay),
+            Token::Status(text) => {
+                return Ok(Value::SimpleString(
+                    String::from_utf8_lossy(text).into_owned(),
+                ));
+            }
+            Token::Error(line) => return Err(Error::from_reply(line)),
+            Token::Integer(value) => return Ok(Value::Int(value)),
+            Token::Bulk(bytes) => return Ok(Value::BulkString(bytes.to_vec())),
+            Token::Nil => return Ok(Value::Nil),
+            Token::Array(items) => items,
+        };
+        if depth == 0 {
+            return Err(Error::Protocol("a reply nests too deep".to_owned()));
+        }
+        let values = (0..items).map(|_| self.value(depth - 1));
+        Ok(Value::Array(values.collect::<Result<_>>()?))
+    }
+
+    fn values(&mut self, skipped: usize, count: usize) -> Result<Vec<Value>> {
+        for _ in 0..skipped {
+            self.value(MAX_DEPTH)?;
+        }
+        (0..count).map(|_| self.value(MAX_DEPTH)).collect()
+    }
+}
+
+/// The control plane: one-off commands, packed and typed by the `redis` crate.
+impl redis::ConnectionLike for Connection {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        let mut values = self.req_packed_commands(command, 0, 1)?;
+        Ok(values.pop().unwrap_or_default())
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let commands = Commands {
+            bytes: commands.to_vec(),
+            count: offset + count,
+        };
+        self.send(&commands)
+            .and_then(|()| self.values(offset, count))
+            .map_err(|error| self.fail(error))
+    }
+
+    fn get_db(&self) -> i64 {
+        self.db.into()
+    }
+
+    fn check_connection(&mut self) -> bool {
+        redis::cmd("PING").query::<String>(self).is_ok()
+    }
+
+    fn is_open(&self) -> bool {
+        self.failed.is_none()
+    }
+}

@@ -65,6 +65,8 @@ const IN_FLIGHT_BYTES: u64 = 8 * 1024 * 1024;
 const FLIGHT_BYTES: u64 = IN_FLIGHT_BYTES / 2;
 /// Pieces in a flight: a thousand small ones take the server a few milliseconds.
 const FLIGHT_PIECES: usize = 1_000;
+/// … and in the first, when it is not known yet how large they come.
+const FIRST_PIECES: usize = 16;
 /// With so many pieces waiting, scanning on would only fill memory with names.
 const ENOUGH_READY: usize = 4 * FLIGHT_PIECES;
 /// What an element is thought to weigh before any was seen.
@@ -88,6 +90,8 @@ struct Visit<'a, V> {
     untyped: Vec<Key>,
     unsized_keys: Vec<Key>,
     element_bytes: u64,
+    /// Pieces that the next flight may take.
+    most_pieces: usize,
 }
 
 /// Visits all keys of a node's work.
@@ -105,6 +109,7 @@ pub fn visit<V: Visitor>(
         untyped: Vec::new(),
         unsized_keys: Vec::new(),
         element_bytes: ELEMENT_BYTES,
+        most_pieces: FIRST_PIECES,
     };
     let mut current = visit.launch()?;
     while let Some(flight) = current {
@@ -155,7 +160,7 @@ impl<V: Visitor> Visit<'_, V> {
         let mut bytes = 0;
         while let Some(piece) = self.work.ready.front() {
             bytes += self.weight(piece);
-            let full = bytes > FLIGHT_BYTES || flight.pieces.len() >= FLIGHT_PIECES;
+            let full = bytes > FLIGHT_BYTES || flight.pieces.len() >= self.most_pieces;
             if full && !flight.pieces.is_empty() {
                 break;
             }
@@ -225,6 +230,8 @@ impl<V: Visitor> Visit<'_, V> {
     }
 
     fn take_pieces(&mut self, pieces: Vec<(Piece, usize)>) -> Result<()> {
+        let at_first = self.connection.consumed();
+        let full = pieces.len() >= self.most_pieces;
         for (piece, commands) in pieces {
             let key = piece.key.clone();
             let elements = piece.size;
@@ -249,6 +256,14 @@ impl<V: Visitor> Visit<'_, V> {
                 Err(error) => self.refused(error, &key)?,
             }
             self.visitor.hand_over()?;
+        }
+        // Sizes are guesses until replies are in: flights grow while they prove light.
+        match self.connection.consumed() - at_first {
+            heavy if heavy > FLIGHT_BYTES => self.most_pieces = (self.most_pieces / 2).max(1),
+            light if full && light < FLIGHT_BYTES / 2 => {
+                self.most_pieces = (self.most_pieces * 2).min(FLIGHT_PIECES);
+            }
+            _ => {}
         }
         Ok(())
     }

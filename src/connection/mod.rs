@@ -52,6 +52,7 @@ impl Connection {
             _ => {}
         }
         let authenticates = commands.count > 0;
+        commands.push(&[b"PING"]);
         commands.push(&[b"CLIENT", b"SETNAME", options.client_name.as_bytes()]);
         if options.db != 0 {
             commands.push(&[b"SELECT", db.as_bytes()]);
@@ -67,6 +68,8 @@ impl Connection {
                 other => other,
             })?;
         }
+        // Whether one may speak at all: credentials, too many clients, protected mode.
+        self.replies(1).bytes()?;
         // The name is a courtesy to whoever reads CLIENT LIST; a user that may not give one
         // can still read.
         match self.replies(1).bytes() {

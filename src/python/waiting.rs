@@ -23,7 +23,11 @@ pub fn interruptible<T: Ungil + Send>(
     let noted = raised.clone();
     let cancel: Cancel = Arc::new(move || {
         // Not attached means that the interpreter is going down: then it is time to stop too.
-        let signals = Python::try_attach(Python::check_signals);
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself is not general enough over the token's lifetime"
+        )]
+        let signals = Python::try_attach(|py| py.check_signals());
         match signals {
             Some(Ok(())) => false,
             Some(Err(error)) => {

@@ -6,7 +6,7 @@ mod server;
 pub use server::{Product, Server};
 
 use crate::connection::{Cancel, Connection};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::ConnectionOptions;
 
 /// A server to read, connected, with what it said of itself.
@@ -22,6 +22,7 @@ impl Node {
         let name = options.address.to_string();
         let opened = Connection::open(options, cancel).and_then(|mut connection| {
             let server = Server::identify(&mut connection)?;
+            check_standalone(&server)?;
             Ok((connection, server))
         });
         let (connection, server) = opened.map_err(|error| error.at(&name))?;
@@ -36,4 +37,16 @@ impl Node {
 /// Connects to every node that holds a part of the data.
 pub fn nodes(options: &ConnectionOptions, cancel: &Cancel) -> Result<Vec<Node>> {
     Ok(vec![Node::open(options, cancel.clone())?])
+}
+
+/// A node of a cluster holds a part of the keys, and a Sentinel none: read as if it were all
+/// there is, either would give a table that is silently short.
+fn check_standalone(server: &Server) -> Result<()> {
+    match server.mode.as_str() {
+        "standalone" => Ok(()),
+        mode => Err(Error::Configuration(format!(
+            "{server} is not a standalone server, and this version of lakeflow-redis reads no other; \
+             in {mode} mode it does not hold all keys itself"
+        ))),
+    }
 }

@@ -18,8 +18,6 @@ pub struct Server {
     redis_version: (u32, u32),
     /// `standalone`, `cluster` or `sentinel`.
     pub mode: String,
-    /// Changes with every start of the process; a SCAN cursor is good for one.
-    pub run_id: String,
 }
 
 impl Server {
@@ -57,7 +55,6 @@ impl Server {
             mode: get("redis_mode")
                 .or_else(|| get("server_mode"))
                 .unwrap_or_else(|| "standalone".to_owned()),
-            run_id: get("run_id").unwrap_or_default(),
         })
     }
 }

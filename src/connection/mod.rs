@@ -70,12 +70,7 @@ impl Connection {
         }
         // Whether one may speak at all: credentials, too many clients, protected mode.
         self.replies(1).bytes()?;
-        // The name is a courtesy to whoever reads CLIENT LIST; a user that may not give one
-        // can still read.
-        match self.replies(1).bytes() {
-            Err(Error::PermissionDenied { .. } | Error::Refused { .. }) | Ok(_) => {}
-            Err(error) => return Err(error),
-        }
+        self.take_courtesy()?;
         if options.db != 0 {
             self.replies(1).bytes().map_err(|error| match error {
                 Error::Refused { message, .. } => Error::Configuration(format!(
@@ -85,6 +80,23 @@ impl Connection {
             })?;
         }
         Ok(())
+    }
+
+    /// Reads without counting as a use of the keys, where the server has that (7.2).
+    pub fn set_no_touch(&mut self) -> Result<()> {
+        let mut commands = Commands::default();
+        commands.push(&[b"CLIENT", b"NO-TOUCH", b"ON"]);
+        self.send(&commands)?;
+        self.take_courtesy()
+    }
+
+    /// The reply to what is only a courtesy, to whoever reads CLIENT LIST or to the server's
+    /// eviction: a user that may not ask for it can still read.
+    fn take_courtesy(&mut self) -> Result<()> {
+        match self.replies(1).bytes() {
+            Err(Error::PermissionDenied { .. } | Error::Refused { .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Who is asked, from now on, whether to go on waiting.

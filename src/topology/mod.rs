@@ -23,6 +23,9 @@ impl Node {
         let opened = Connection::open(options, cancel).and_then(|mut connection| {
             let server = Server::identify(&mut connection)?;
             check_standalone(&server)?;
+            if server.has_no_touch() {
+                connection.set_no_touch()?;
+            }
             Ok((connection, server))
         });
         let (connection, server) = opened.map_err(|error| error.at(&name))?;

@@ -31,6 +31,11 @@ impl Server {
         self.redis_version >= (6, 0)
     }
 
+    /// Whether it has CLIENT NO-TOUCH (7.2).
+    pub fn has_no_touch(&self) -> bool {
+        self.redis_version >= (7, 2)
+    }
+
     fn parse(info: &str) -> Result<Self> {
         let get = |name: &str| {
             info.lines()

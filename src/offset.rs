@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 
 /// The id of a stream's entry; ordered as Redis orders them, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     pub ms: u64,
     pub seq: u64,

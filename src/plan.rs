@@ -2,6 +2,7 @@
 //! fixed before the first row.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::error::{Error, Result, show};
 use crate::offset::{EntryId, Position, Positions, Start};
@@ -151,10 +152,9 @@ fn unread_positions(node: &mut Node, start: &Start, now: &Positions) -> Result<P
 }
 
 /// How far each range may be read so that it is so many entries in all, in equal shares; None
-/// where a stream's turn has not come. Streams that were read least far come first, so that
-/// none starves. Only ids are looked at: the entries are read afterwards, as they are consumed.
+/// where a stream's turn has not come. Only ids are looked at: the entries are read afterwards, as they are consumed.
 fn cap(node: &mut Node, ranges: &mut [Range], limit: u64) -> Result<Vec<Option<Position>>> {
-    ranges.sort_by(|a, b| (a.after(), &a.key).cmp(&(b.after(), &b.key)));
+    take_turns(ranges);
     let mut reached: Vec<Option<Position>> = vec![None; ranges.len()];
     let mut pending: VecDeque<usize> = (0..ranges.len()).collect();
     let mut left = limit;
@@ -195,6 +195,18 @@ fn cap(node: &mut Node, ranges: &mut [Range], limit: u64) -> Result<Vec<Option<P
         }
     }
     Ok(reached)
+}
+
+/// Begins with another stream at every read, so that none starves where there are more streams
+/// than entries to read. Which one follows from the positions: they change from read to read,
+/// and the same ones give the same plan.
+fn take_turns(ranges: &mut [Range]) {
+    let mut positions = DefaultHasher::new();
+    for range in &*ranges {
+        (&range.key, range.after()).hash(&mut positions);
+    }
+    let first = positions.finish() % (ranges.len().max(1) as u64);
+    ranges.rotate_left(usize::try_from(first).unwrap_or_default());
 }
 
 fn piece(key: &[u8], after: EntryId, through: EntryId, left: u64) -> Piece {

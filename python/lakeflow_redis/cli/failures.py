@@ -1,0 +1,50 @@
+"""Errors as one line on stderr, and the exit codes.
+
+0: done. 1: it failed. 2: the command or its options are wrong; nothing was read.
+130: interrupted by Ctrl-C (128 + SIGINT, as shells say it).
+"""
+
+from typing import Any
+
+import click
+
+from lakeflow_redis.cli.screen import printable
+from lakeflow_redis.exceptions import ConfigurationError, LakeflowRedisError
+
+FAILED = 1
+MISUSED = 2
+INTERRUPTED = 130
+
+
+class FailedError(click.ClickException):
+    """An error that is shown without a traceback."""
+
+    exit_code = FAILED
+
+    def __init__(self, error: Exception) -> None:
+        # A server's answer or a file's name may hold newlines and terminal escapes.
+        super().__init__(printable(str(error)))
+
+
+class MisusedError(FailedError):
+    """An error of the one who called."""
+
+    exit_code = MISUSED
+
+
+class Failing(click.Group):
+    """A group whose commands' expected errors end the process with a line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise MisusedError(error) from error
+        except BrokenPipeError:
+            raise  # Whoever read our output has had enough; click ends quietly.
+        except (LakeflowRedisError, OSError) as error:
+            raise FailedError(error) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)

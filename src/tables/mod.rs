@@ -3,10 +3,10 @@
 //!
 //! A ninth table is one file beside these and one line in [`TABLES`].
 
+mod collection;
 mod hashes;
 mod keys;
 mod lists;
-mod paging;
 mod server_info;
 mod sets;
 mod sorted_sets;

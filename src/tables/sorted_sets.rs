@@ -1,60 +1,42 @@
 //! `sorted_sets`: one row a member, in the order of its score.
 
-use super::{At, Context, Key, Origin, Outcome, Piece, Size, Spec, Table, paging, ttl_seconds};
+use super::collection::{Collection, Element, Fetch};
+use super::{Origin, Size, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result, show};
-use crate::resp::{Commands, Replies};
+use crate::resp::Replies;
 
 pub struct SortedSets;
 
-static SPEC: Spec = Spec {
-    name: "sorted_sets",
-    origin: Origin::Keys {
-        key_type: Some("zset"),
-        size: Some(Size::Elements("ZCARD")),
-    },
-    columns: &[
-        key("key_name", Type::Bytes),
-        key("member", Type::Bytes),
-        column("score", Type::Double),
-        column("rank", Type::Long),
-        column("zset_cardinality", Type::Long),
-        column("ttl_seconds", Type::Long),
-        column("scanned_at", Type::Long),
-    ],
-    cursor_field: None,
-};
+impl Collection for SortedSets {
+    const SPEC: &'static Spec = &Spec {
+        name: "sorted_sets",
+        origin: Origin::Keys {
+            key_type: Some("zset"),
+            size: Some(Size::Elements("ZCARD")),
+        },
+        columns: &[
+            key("key_name", Type::Bytes),
+            key("member", Type::Bytes),
+            column("score", Type::Double),
+            column("rank", Type::Long),
+            column("zset_cardinality", Type::Long),
+            column("ttl_seconds", Type::Long),
+            column("scanned_at", Type::Long),
+        ],
+        cursor_field: None,
+    };
+    const FETCH: Fetch = Fetch::Range {
+        command: "ZRANGE",
+        options: &["WITHSCORES"],
+    };
+    const VALUES: usize = 2;
 
-impl Table for SortedSets {
-    fn spec(&self) -> &'static Spec {
-        &SPEC
-    }
-
-    fn first(&self, key: Key, size: u64, _: &Context) -> Option<Piece> {
-        paging::first(key, size, At::Index(0))
-    }
-
-    fn fetch(&self, piece: &Piece, to: &mut Commands) {
-        to.push(&[b"TTL", &piece.key]);
-        paging::fetch_range(piece, b"ZRANGE", &[b"WITHSCORES"], to);
-    }
-
-    fn append(
-        &self,
-        piece: Piece,
-        replies: &mut Replies<'_>,
-        rows: &mut Rows,
-        context: &Context,
-    ) -> Result<Outcome> {
-        let ttl = ttl_seconds(replies)?;
-        paging::append_members(piece, replies, rows, 2, |page, rank, replies, rows| {
-            rows.double(score(replies.bytes()?)?)
-                .long(rank as i64)
-                .long(page.total as i64)
-                .long(ttl)
-                .long(context.scanned_at)
-                .end_row()
-        })
+    fn rest(element: Element, replies: &mut Replies<'_>, rows: &mut Rows) -> Result<()> {
+        rows.double(score(replies.bytes()?)?)
+            .long(element.index)
+            .long(element.total);
+        Ok(())
     }
 }
 

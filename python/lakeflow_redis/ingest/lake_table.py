@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
@@ -114,8 +114,9 @@ class LakeTable:
                 )
                 self._delta = DeltaTable(self._uri)
             else:
+                # With the table's own schema, since it may take nulls where we have none.
                 self._delta.create_write_transaction(
-                    [*added], mode, self._delta_schema, commit_properties=properties
+                    [*added], mode, self._delta.schema(), commit_properties=properties
                 )
                 self._delta.update_incremental()
         return self._delta.version()
@@ -128,7 +129,7 @@ class LakeTable:
         with _lake_errors(f"{self.folder} cannot be read as a Delta table"):
             table = DeltaTable(self._uri)
         self._check_features(table)
-        self._check_columns(table.schema())
+        self._check_columns(table)
         return table
 
     def _check_free(self) -> None:
@@ -143,6 +144,8 @@ class LakeTable:
         protocol = table.protocol()
         version = protocol.min_writer_version
         unknown = set(protocol.writer_features or ()) - KNOWN_FEATURES
+        if table.metadata().partition_columns:
+            unknown.add("partitions")
         if unknown or PLAIN_WRITER_VERSION < version < LISTING_WRITER_VERSION:
             what = ", ".join(sorted(unknown)) or f"writer version {version}"
             raise ConfigurationError(
@@ -150,13 +153,13 @@ class LakeTable:
                 f"write ({what}); land into another folder"
             )
 
-    def _check_columns(self, found: Schema) -> None:
-        there, here = _columns(found), _columns(self._delta_schema)
-        if there != here:
+    def _check_columns(self, table: DeltaTable) -> None:
+        differences = _differences(table.schema(), self._delta_schema)
+        if differences:
             raise ConfigurationError(
-                f"{self.folder} has other columns than this read gives: {_difference(there, here)}. "
-                "Read with the options that it was landed with (`value_type` makes columns "
-                "binary), or land into another folder"
+                f"{self.folder} has other columns than this read gives: {', '.join(differences)}. "
+                "Read with the options that it was landed with (`value_type` and `invalid_utf8` "
+                "change columns), or land into another folder"
             )
 
 
@@ -183,17 +186,30 @@ def _check_path(path: Path) -> None:
         raise ConfigurationError(f"{path} has a percent-escape in it, which deltalake misreads")
 
 
-def _columns(schema: Schema) -> dict[str, str]:
-    return {field.name: field.type.to_json().strip('"') for field in schema.fields}
-
-
-def _difference(there: dict[str, str], here: dict[str, str]) -> str:
-    parts = [
-        f"`{name}` is {there.get(name, 'missing')} there and {here.get(name, 'missing')} here"
-        for name in {**there, **here}
-        if there.get(name) != here.get(name)
+def _differences(there: Schema, here: Schema) -> list[str]:
+    """What keeps rows of a schema out of a table, column by column."""
+    ours, theirs = ({field.name: field for field in schema.fields} for schema in (here, there))
+    return [
+        f"`{name}` is {_type(theirs.get(name))} there and {_type(ours.get(name))} here"
+        for name in {**theirs, **ours}
+        if not _fits(ours.get(name), theirs.get(name))
     ]
-    return ", ".join(parts)
+
+
+def _fits(ours: Field | None, theirs: Field | None) -> bool:
+    return (
+        ours is not None
+        and theirs is not None
+        and ours.type == theirs.type
+        # A column of the table may take nulls though we have none, but not the reverse.
+        and (theirs.nullable or not ours.nullable)
+    )
+
+
+def _type(field: Field | None) -> str:
+    if field is None:
+        return "missing"
+    return field.type.to_json().strip('"') + ("" if field.nullable else " not null")
 
 
 @contextmanager

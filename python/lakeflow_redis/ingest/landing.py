@@ -61,7 +61,8 @@ def ingest(
     that has no rows yet is made all the same.
 
     Memory is bounded by a record batch or two. A read that fails commits nothing and leaves
-    no files; the tables before it have landed.
+    no files; the tables before it have landed. Files that a commit replaced stay for time
+    travel, and those of a killed run as orphans, until `DeltaTable.vacuum()` removes them.
 
     Args:
         connector: what to read.

@@ -33,8 +33,7 @@ env: $(VENV)/.dev ## Everything to work on this, in .venv.
 build: $(VENV)/.built ## The core, compiled for release, in .venv.
 
 servers: $(VENV)/.dev ## The real servers that the tests run against.
-	@# Where Debian's package has to be installed, it is not to start a service of its own.
-	RUNLEVEL=1 $(BIN)/python -m tests.servers
+	$(BIN)/python -m tests.servers
 
 lint: $(VENV)/.dev ## rustfmt, clippy, ruff.
 	cargo fmt --check

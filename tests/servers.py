@@ -321,10 +321,16 @@ def build_redis_5(target: Path) -> None:
 
 def install_redis_7() -> None:
     """Install Debian's package, where this user may; otherwise leave it to the remedy."""
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
+    if shutil.which("apt-get") is None:
         return
-    _run("apt-get", "update")
-    _run("apt-get", "install", "--yes", "--no-install-recommends", "redis-server")
+    # Without a password, or not at all: nobody is there to type one.
+    as_root = () if os.geteuid() == 0 else ("sudo", "-n")
+    if as_root and shutil.which("sudo") is None:
+        return
+    _run(*as_root, "apt-get", "update")
+    # The package's own service is not wanted: in runlevel 1 it is not started.
+    install = ("apt-get", "install", "--yes", "--no-install-recommends", "redis-server")
+    _run(*as_root, "env", "RUNLEVEL=1", "DEBIAN_FRONTEND=noninteractive", *install)
 
 
 def get_missing() -> None:

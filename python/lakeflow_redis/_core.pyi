@@ -1,12 +1,15 @@
 """The compiled core: a connector, what it reads, and the table of its options."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypedDict, final
+from typing import Any, Literal, Self, TypedDict, final, type_check_only
 
 import pyarrow as pa
 
+__all__ = ["LakeflowConnect", "Records", "Schema", "__version__", "option_specs"]
+
 __version__: str
 
+@type_check_only
 class OptionSpec(TypedDict):
     """One row of the table of options, from which parsing, the CLI and the README come."""
 
@@ -25,6 +28,7 @@ class OptionSpec(TypedDict):
     doc: str
     """One line that says what it does."""
 
+@type_check_only
 class Metadata(TypedDict):
     """How a table is ingested."""
 
@@ -47,7 +51,7 @@ class Schema:
         """The Arrow PyCapsule protocol: a `arrow_schema` capsule."""
 
     def __len__(self) -> int: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
 
 @final
 class Records:
@@ -129,7 +133,7 @@ class LakeflowConnect:
             or contradicts another. Nothing is connected to yet.
     """
 
-    def __init__(self, options: Mapping[str, str]) -> None: ...
+    def __new__(cls, options: Mapping[str, str]) -> Self: ...
     def test_connection(self) -> dict[str, str]:
         """Connect, authenticate and ask for the server's version (`INFO server`).
 
@@ -138,17 +142,22 @@ class LakeflowConnect:
             sake: unreachable, refused credentials and not permitted differ in the message.
         """
 
-    def list_tables(self) -> list[str]:
+    @staticmethod
+    def list_tables() -> list[str]:
         """The names of all tables; needs no server."""
 
-    def get_table_schema(self, table_name: str, table_options: Mapping[str, str] | None = None) -> Schema:
+    def get_table_schema(
+        self, table_name: str, table_options: Mapping[str, str] | None = None
+    ) -> Schema:
         """The columns of a table under these options; needs no server.
 
         Raises:
             ConfigurationError: no such table, or a bad option.
         """
 
-    def read_table_metadata(self, table_name: str, table_options: Mapping[str, str] | None = None) -> Metadata:
+    def read_table_metadata(
+        self, table_name: str, table_options: Mapping[str, str] | None = None
+    ) -> Metadata:
         """Primary keys, cursor field and ingestion type of a table; needs no server.
 
         Raises:

@@ -9,7 +9,6 @@ use crate::offset::{EntryId, Position, Positions, Start};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
-use crate::scan::Scan;
 use crate::tables::{At, Key, Outcome, Piece, Size, after_page, entry_head, fetch_entries};
 use crate::topology::Node;
 use crate::visit::{Visitor, Work, visit};
@@ -112,19 +111,9 @@ fn begin(
 
 /// The positions of all streams that match the pattern, as they are now.
 fn scan_positions(node: &mut Node, options: &ReadOptions, receipt: &Receipt) -> Result<Positions> {
-    let (filter, keep) = if node.server.scans_by_type() {
-        (Some("stream"), None)
-    } else {
-        (None, Some("stream"))
-    };
-    let scan = Scan::new(options.key_pattern.clone(), filter, options.batch_size);
+    let work = Work::keys(&node.server, Some("stream"), options);
     let mut visitor = Reach::default();
-    visit(
-        &mut node.connection,
-        Work::scan(scan, keep),
-        &mut visitor,
-        receipt,
-    )?;
+    visit(&mut node.connection, work, &mut visitor, receipt)?;
     Ok(visitor.positions)
 }
 
@@ -180,7 +169,7 @@ fn cap(node: &mut Node, ranges: &mut [Range], limit: u64) -> Result<Vec<Option<P
             let range = &ranges[index];
             let counted = visitor.counts.get(range.key.as_slice()).copied();
             let (count, last) = counted.unwrap_or((0, range.through.id));
-            left -= count;
+            left = left.saturating_sub(count);
             if count == share && last < range.through.id {
                 // How many were added up to here is not known: some may have been deleted.
                 let position = Position {

@@ -1,8 +1,8 @@
 //! A read as a stream of record batches: one thread a node reads ahead into a bounded channel.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
@@ -15,9 +15,8 @@ use crate::error::{Error, Result, show};
 use crate::offset;
 use crate::options::{Options, ReadOptions};
 use crate::plan::plan;
-use crate::receipt::{Receipt, lock};
+use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
-use crate::scan::Scan;
 use crate::tables::{self, Context, Key, Origin, Outcome, Piece, Size, Table};
 use crate::topology::{self, Node};
 use crate::visit::{Visitor, Work, visit};
@@ -37,8 +36,7 @@ enum Message {
 pub struct Reader {
     schema: SchemaRef,
     receipt: Arc<Receipt>,
-    /// In a mutex only so that the reader may be shared; one consumer at a time waits on it.
-    receiver: Mutex<Receiver<Message>>,
+    receiver: Receiver<Message>,
     /// Threads that have not said `Done`; 0 when the stream has ended.
     reading: usize,
     stop: Arc<AtomicBool>,
@@ -64,7 +62,7 @@ impl Reader {
     /// The next batch, if it comes within the time. After an error the stream has ended.
     pub fn next_within(&mut self, time: Duration) -> Result<Next> {
         while self.reading > 0 {
-            let message = lock(&self.receiver).recv_timeout(time);
+            let message = self.receiver.recv_timeout(time);
             match message {
                 Ok(Message::Batch(batch)) => return Ok(Next::Batch(batch)),
                 Ok(Message::Done) => self.reading -= 1,
@@ -98,21 +96,6 @@ impl Drop for Reader {
     }
 }
 
-impl Iterator for Reader {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.next_within(Duration::from_secs(3600)) {
-                Ok(Next::Batch(batch)) => return Some(Ok(batch)),
-                Ok(Next::End) => return None,
-                Ok(Next::Waiting) => {}
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
-}
-
 /// The schema of a table under these options.
 pub fn schema(table: &str, options: &Options) -> Result<SchemaRef> {
     let columns = tables::table(table)?.spec().columns;
@@ -140,7 +123,7 @@ pub fn read_table(
             let works = topology::nodes(&connect, cancel)?
                 .into_iter()
                 .map(|node| {
-                    let work = keys(&node, *key_type, &read);
+                    let work = Work::keys(&node.server, *key_type, &read);
                     (node, work)
                 })
                 .collect();
@@ -178,17 +161,6 @@ pub fn read_table(
     Ok((start_reading(table, works, read, context)?, offset))
 }
 
-/// All keys of a node that may be of a type.
-fn keys(node: &Node, key_type: Option<&'static str>, read: &ReadOptions) -> Work {
-    let (filter, keep) = if node.server.scans_by_type() {
-        (key_type, None)
-    } else {
-        (None, key_type)
-    };
-    let scan = Scan::new(read.key_pattern.clone(), filter, read.batch_size);
-    Work::scan(scan, keep)
-}
-
 fn start_reading(
     table: &'static dyn Table,
     works: Vec<(Node, Work)>,
@@ -199,7 +171,7 @@ fn start_reading(
     let reader = Reader {
         schema: columns::schema(table.spec().columns, &read),
         receipt: context.receipt.clone(),
-        receiver: Mutex::new(receiver),
+        receiver,
         reading: works.len(),
         stop: Arc::default(),
     };
@@ -212,7 +184,7 @@ fn start_reading(
         let (sender, context, read) = (sender.clone(), context.clone(), read.clone());
         std::thread::Builder::new()
             .name("lakeflow-redis".to_owned())
-            .spawn(move || read_node(table, node, work, &read, &context, sender))
+            .spawn(move || read_node(table, node, work, &read, &context, &sender))
             .map_err(Error::Unreachable)?;
     }
     Ok(reader)
@@ -225,34 +197,38 @@ fn read_node(
     work: Work,
     read: &ReadOptions,
     context: &Context,
-    sender: SyncSender<Message>,
+    sender: &SyncSender<Message>,
 ) {
     let spec = table.spec();
+    let batches = sender.clone();
+    // Nobody to hand a batch to means that the reader was dropped.
+    let hand_over = move |batch| {
+        let sent = batches.send(Message::Batch(batch));
+        sent.map_err(|_| Error::Interrupted)
+    };
+    let receipt = context.receipt.clone();
     let mut visitor = TableVisitor {
         table,
         read,
         context,
-        rows: Rows::new(spec.name, spec.columns, read, context.receipt.clone()),
-        sender,
+        rows: Rows::new(spec.name, spec.columns, read, receipt, Box::new(hand_over)),
     };
     let outcome = visit(&mut node.connection, work, &mut visitor, &context.receipt)
-        .and_then(|()| visitor.rows.close())
-        .and_then(|()| visitor.hand_over());
+        .and_then(|()| visitor.rows.close());
     let last = match outcome {
         Ok(()) => Message::Done,
         Err(error) => Message::Failed(error.at(format!("{}: table {}", node.name, spec.name))),
     };
     // A consumer that is gone wants no last word.
-    visitor.sender.send(last).unwrap_or_default();
+    sender.send(last).unwrap_or_default();
 }
 
-/// Appends every key's rows, and hands batches over as they close.
+/// Appends every key's rows.
 struct TableVisitor<'a> {
     table: &'static dyn Table,
     read: &'a ReadOptions,
     context: &'a Context,
     rows: Rows,
-    sender: SyncSender<Message>,
 }
 
 impl Visitor for TableVisitor<'_> {
@@ -285,15 +261,6 @@ impl Visitor for TableVisitor<'_> {
             ))),
             _ => Ok(()),
         }
-    }
-
-    fn hand_over(&mut self) -> Result<()> {
-        while let Some(batch) = self.rows.pop() {
-            self.sender
-                .send(Message::Batch(batch))
-                .map_err(|_| Error::Interrupted)?;
-        }
-        Ok(())
     }
 }
 

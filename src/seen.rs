@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 
-/// Remembers byte strings by two hashes of 64 bits with random seeds: 16 bytes a name, and
+/// Remembers byte strings by two hashes of 64 bits with random seeds: 16 bytes a name (40 with
+/// the table's slack), and
 /// a mistake once in 10²⁴ reads of ten million names.
 #[derive(Debug, Default)]
 pub struct Seen {

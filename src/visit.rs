@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 
 use crate::connection::Connection;
 use crate::error::{Error, Result, show};
+use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
 use crate::scan::Scan;
 use crate::tables::{At, Key, Outcome, Piece, Size};
+use crate::topology::Server;
 
 /// What is done with every key that is visited.
 pub trait Visitor {
@@ -26,10 +28,6 @@ pub trait Visitor {
     fn missing(&mut self, _key: &[u8]) -> Result<()> {
         Ok(())
     }
-    /// Called after each piece.
-    fn hand_over(&mut self) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// Keys to visit on one node.
@@ -41,7 +39,14 @@ pub struct Work {
 }
 
 impl Work {
-    pub fn scan(scan: Scan, keep_type: Option<&'static str>) -> Self {
+    /// All keys of a type, or of any.
+    pub fn keys(server: &Server, key_type: Option<&'static str>, read: &ReadOptions) -> Self {
+        let (filter, keep_type) = if server.scans_by_type() {
+            (key_type, None)
+        } else {
+            (None, key_type)
+        };
+        let scan = Scan::new(read.key_pattern.clone(), filter, read.batch_size);
         Work {
             scan: Some(scan),
             keep_type,
@@ -255,7 +260,6 @@ impl<V: Visitor> Visit<'_, V> {
                 Ok(Outcome::Gone) => self.gone(&key)?,
                 Err(error) => self.refused(error, &key)?,
             }
-            self.visitor.hand_over()?;
         }
         // Sizes are guesses until replies are in: flights grow while they prove light.
         match self.connection.consumed() - at_first {

@@ -15,6 +15,7 @@ from lakeflow_redis import (
     ProtocolError,
     RedisConnectionError,
     RedisTimeoutError,
+    ServerError,
 )
 
 from tests import canary, data, peers
@@ -279,3 +280,25 @@ def cut(client: redis.Redis) -> None:
     assert ours, "there is no connection to cut"
     for each in ours:
         client.client_kill_filter(_id=each["id"])
+
+
+def test_a_server_without_auth_does_not_give_the_password_away() -> None:
+    with Server(REDIS_7_0, "--rename-command", "AUTH", "") as server:
+        options = server.options(password=canary.PASSWORD)
+        assert isinstance(failure(options), AuthenticationError)
+        assert "AUTH" in complaint(options)
+
+
+def test_too_many_clients_are_not_taken_for_wrong_credentials() -> None:
+    with Server(REDIS_7_0, "--maxclients", "1", password=canary.PASSWORD) as server:
+        with server.client() as only:
+            only.ping()
+            error = failure(server.options())
+        assert isinstance(error, ServerError | RedisConnectionError)
+
+
+def test_a_node_of_a_cluster_is_refused_since_it_does_not_hold_all_keys() -> None:
+    with Server(REDIS_7_0, "--cluster-enabled", "yes") as server:
+        error = failure(server.options())
+        assert isinstance(error, ConfigurationError)
+        assert "standalone" in str(error)

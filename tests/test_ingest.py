@@ -182,6 +182,18 @@ def test_where_nothing_is_new_nothing_is_committed(
     assert listing(tmp_path) == before
 
 
+def test_a_stream_that_was_seen_to_be_gone_is_a_new_one_when_it_comes_again(
+    connect: Connect, client: redis.Redis, tmp_path: Path
+) -> None:
+    client.xadd("s", {"f": "old"}, id="5-0")
+    assert one(ingest(connect(), tmp_path, ["streams"])).rows == 1
+    client.delete("s")
+    assert one(ingest(connect(), tmp_path, ["streams"])).rows == 0
+    client.xadd("s", {"f": "new"}, id="1-0")
+    assert one(ingest(connect(), tmp_path, ["streams"])).rows == 1
+    assert {row["entry_id"] for row in lake.rows(tmp_path, "streams")} == {"5-0", "1-0"}
+
+
 def test_a_run_takes_no_more_than_it_is_told_and_the_next_goes_on(
     one_connect: Connect, one_client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -1,5 +1,9 @@
 """A user with few rights can read what it may, and is told what it may not."""
 
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import redis
 from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, PermissionDeniedError
@@ -121,8 +125,29 @@ def test_facts_of_a_key_that_are_not_permitted_are_null_with_a_warning(
     facts = ("memory_bytes", "encoding", "refcount", "idle_time_seconds")
     assert {row[fact] for row in rows for fact in facts} == {None}
     assert {row["key_type"] for row in rows} == {"string"}
-    warnings = records.receipt["warnings"]
+    said = records.receipt["warnings"]
     # One for each column, and not one for each key.
-    assert len(warnings) == len(facts)
-    assert all(any(fact in warning for warning in warnings) for fact in facts)
-    assert [str(each.message) for each in issued] == warnings
+    assert len(said) == len(facts)
+    assert all(any(fact in warning for warning in said) for fact in facts)
+    assert [str(each.message) for each in issued] == said
+
+
+def test_no_row_is_lost_where_warnings_are_errors(acl_server: Server, client: redis.Redis) -> None:
+    add_user(client, USER, "~*", "+@all", "-memory")
+    names = data.fill_many(client, 50).keys()
+    records, _ = as_user(acl_server).read_table("keys")
+    rows = iter(records)
+    got = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LakeflowRedisWarning)
+        while (row := next_unless_warned(rows)) is not None:
+            got += [row["key_name"]] if row else []
+    assert sorted(got) == sorted(names)
+
+
+def next_unless_warned(rows: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
+    """The next row, None at the end, and an empty one for a warning."""
+    try:
+        return next(rows, None)
+    except LakeflowRedisWarning:
+        return {}

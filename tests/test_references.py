@@ -115,6 +115,16 @@ def test_what_a_variable_holds_is_checked_and_not_shown_where_secret(
     canary.assert_unseen(caught.value, connector)
 
 
+def test_a_secret_in_the_wrong_option_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD, canary.PASSWORD)
+    for option in ("port", "db", "socket_timeout", "client_name", "ssl"):
+        options = {"unix_socket_path": "/nowhere"} if option != "port" else {"host": "localhost"}
+        connector = LakeflowConnect(options | {option: f"{{{{ {PASSWORD} }}}}"})
+        with pytest.raises(ConfigurationError, match=f"`{option}`") as caught:
+            connector.read_table("strings")
+        canary.assert_unseen(caught.value)
+
+
 def test_a_pickle_holds_the_reference_and_not_the_value(
     one_locked_server: Server, password: str
 ) -> None:

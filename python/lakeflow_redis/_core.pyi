@@ -60,7 +60,7 @@ class Records:
     One pass over the rows needs bounded memory: `for row in records`, `records.batches()`,
     or handing the object to pyarrow, polars, duckdb, pandas or deltalake, which take it by
     the Arrow C stream interface without a copy. `len(records)` reads what is left and keeps
-    it; from then on every kind of pass can be made as often as one likes.
+    it; asked before the first pass, every kind of pass can then be made as often as one likes.
 
     Errors during a pass are raised as `lakeflow_redis` exceptions by this class' own
     iterators. Consumers behind the C stream interface see only their text; `error` then
@@ -78,7 +78,7 @@ class Records:
         Keys, all counts unless said otherwise:
 
         - `table` (str), `complete` (bool), `seconds` (float, since the read began)
-        - `rows`: rows handed over or ready to be; `bytes`: reply bytes read from the server
+        - `rows`: rows handed over or ready to be; `bytes`: reply bytes that they were made of
         - `keys_scanned`: keys that SCAN named, `duplicates_dropped`: those it named again
         - `keys_gone`: keys that were gone by the time they were read
         - `keys_changed_type`: keys that had become another type by then

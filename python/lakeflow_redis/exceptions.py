@@ -43,7 +43,7 @@ class DecodeError(LakeflowRedisError, ValueError):
 
 
 class DataLossError(LakeflowRedisError):
-    """Entries of a stream that the offset has not passed are gone (see `fail_on_data_loss`)."""
+    """A stream was deleted or created anew before it was read (see `fail_on_data_loss`)."""
 
 
 class ConsumedError(LakeflowRedisError):

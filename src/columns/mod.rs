@@ -6,7 +6,6 @@
 mod cells;
 mod undecodable;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -87,8 +86,11 @@ pub struct Rows {
     next: usize,
     rows: usize,
     bytes: usize,
-    ready: VecDeque<RecordBatch>,
+    sink: Sink,
 }
+
+/// Where batches go as they close; an error ends the read.
+pub type Sink = Box<dyn FnMut(RecordBatch) -> Result<()> + Send>;
 
 impl Rows {
     pub fn new(
@@ -96,6 +98,7 @@ impl Rows {
         columns: &'static [Column],
         options: &ReadOptions,
         receipt: Arc<Receipt>,
+        sink: Sink,
     ) -> Self {
         Rows {
             table,
@@ -107,7 +110,7 @@ impl Rows {
             next: 0,
             rows: 0,
             bytes: 0,
-            ready: VecDeque::new(),
+            sink,
         }
     }
 
@@ -178,15 +181,6 @@ impl Rows {
         Ok(())
     }
 
-    /// A batch that is ready, oldest first.
-    pub fn pop(&mut self) -> Option<RecordBatch> {
-        self.ready.pop_front()
-    }
-
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Makes the rows so far a batch, if there are any.
     pub fn close(&mut self) -> Result<()> {
         if self.rows == 0 {
@@ -202,7 +196,7 @@ impl Rows {
         let batch = self.batch(&built, rows)?;
         self.receipt.rows.add(batch.num_rows() as u64);
         if batch.num_rows() > 0 {
-            self.ready.push_back(batch);
+            (self.sink)(batch)?;
         }
         Ok(())
     }
@@ -257,6 +251,7 @@ mod tests {
     use crate::options::Options;
     use arrow::array::{Array as _, AsArray as _};
     use arrow::datatypes::Int64Type;
+    use std::sync::mpsc;
 
     const COLUMNS: &[Column] = &[
         key("name", Type::Bytes),
@@ -265,15 +260,29 @@ mod tests {
         column("x", Type::Double),
     ];
 
-    fn rows(options: &[(&str, &str)]) -> Rows {
+    /// A builder, and what comes out of it.
+    fn rows(options: &[(&str, &str)]) -> (Rows, mpsc::Receiver<RecordBatch>) {
         let options = Options::for_connector([("host", "a")])
             .unwrap()
             .for_read(options.iter().copied())
             .unwrap();
-        Rows::new("test", COLUMNS, &options.read().unwrap(), Arc::default())
+        let (sender, receiver) = mpsc::channel();
+        let sink = Box::new(move |batch| {
+            sender.send(batch).unwrap();
+            Ok(())
+        });
+        let rows = Rows::new(
+            "test",
+            COLUMNS,
+            &options.read().unwrap(),
+            Arc::default(),
+            sink,
+        );
+        (rows, receiver)
     }
 
-    fn fill(rows: &mut Rows, values: &[&[u8]]) -> Result<RecordBatch> {
+    fn fill(options: &[(&str, &str)], values: &[&[u8]]) -> Result<RecordBatch> {
+        let (mut rows, batches) = rows(options);
         for (n, value) in values.iter().enumerate() {
             let n = n as i64;
             rows.bytes(format!("k{n}").as_bytes())
@@ -283,12 +292,12 @@ mod tests {
                 .end_row()?;
         }
         rows.close()?;
-        Ok(rows.pop().unwrap())
+        Ok(batches.try_recv().unwrap())
     }
 
     #[test]
     fn cells_become_columns() {
-        let batch = fill(&mut rows(&[]), &[b"", "ä".as_bytes()]).unwrap();
+        let batch = fill(&[], &[b"", "ä".as_bytes()]).unwrap();
         assert_eq!(batch.column(1).as_string::<i32>().value(1), "ä");
         let numbers = batch.column(2).as_primitive::<Int64Type>();
         assert!(numbers.is_null(0) && numbers.value(1) == 1);
@@ -297,7 +306,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_go_as_the_option_says() {
         let values: &[&[u8]] = &[b"a", b"\xff", b"c"];
-        let error = fill(&mut rows(&[]), values).unwrap_err().to_string();
+        let error = fill(&[], values).unwrap_err().to_string();
         for part in [
             "table test",
             "name \"k1\"",
@@ -307,7 +316,7 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let value = |mode: &str, row| {
-            let batch = fill(&mut rows(&[("invalid_utf8", mode)]), values).unwrap();
+            let batch = fill(&[("invalid_utf8", mode)], values).unwrap();
             let column = batch.column(1).as_string::<i32>().clone();
             (
                 batch.num_rows(),
@@ -317,19 +326,19 @@ mod tests {
         assert_eq!(value("replace", 1), (3, Some("\u{fffd}".to_owned())));
         assert_eq!(value("null", 1), (3, None));
         assert_eq!(value("skip", 1), (2, Some("c".to_owned())));
-        let batch = fill(&mut rows(&[("value_type", "binary")]), values).unwrap();
+        let batch = fill(&[("value_type", "binary")], values).unwrap();
         assert_eq!(batch.column(1).as_binary::<i32>().value(1), b"\xff");
     }
 
     /// Two cells that are UTF-8 only together are not UTF-8.
     #[test]
     fn characters_do_not_span_cells() {
-        assert!(fill(&mut rows(&[]), &[b"\xc3", b"\xa4"]).is_err());
+        assert!(fill(&[], &[b"\xc3", b"\xa4"]).is_err());
     }
 
     #[test]
     fn batches_close_by_rows_and_by_bytes() {
-        let mut small = rows(&[]);
+        let (mut small, batches) = rows(&[]);
         for _ in 0..BATCH_ROWS + 1 {
             small
                 .bytes(b"k")
@@ -339,9 +348,10 @@ mod tests {
                 .end_row()
                 .unwrap();
         }
-        assert_eq!(small.pop().unwrap().num_rows(), BATCH_ROWS);
-        assert_eq!(small.rows(), 1);
-        let mut large = rows(&[]);
+        assert_eq!(batches.try_recv().unwrap().num_rows(), BATCH_ROWS);
+        small.close().unwrap();
+        assert_eq!(batches.try_recv().unwrap().num_rows(), 1);
+        let (mut large, batches) = rows(&[]);
         let value = vec![b'x'; BATCH_BYTES / 4];
         for _ in 0..5 {
             large
@@ -352,6 +362,6 @@ mod tests {
                 .end_row()
                 .unwrap();
         }
-        assert_eq!(large.pop().unwrap().num_rows(), 4);
+        assert_eq!(batches.try_recv().unwrap().num_rows(), 4);
     }
 }

@@ -44,6 +44,15 @@ impl Rows {
                 }
             });
         }
+        // U+FFFD takes three bytes for one.
+        let bytes: usize = values.iter().flatten().map(|text| text.len()).sum();
+        if bytes > i32::MAX as usize {
+            return Err(Error::InvalidUtf8(format!(
+                "table {}, column {}: what `invalid_utf8=replace` makes of a value does not fit an \
+                 Arrow string; option `value_type=binary` gives the bytes",
+                self.table, self.columns[index].name
+            )));
+        }
         Ok(Arc::new(StringArray::from_iter(values)))
     }
 

@@ -27,6 +27,8 @@ pub struct Connection {
     db: u32,
     /// What ended a one-off command: the crate's error type cannot carry ours, so it waits here.
     failed: Option<Error>,
+    /// Whether replies and commands can no longer be told to belong together.
+    broken: bool,
 }
 
 impl Connection {
@@ -37,6 +39,7 @@ impl Connection {
             decoder: Decoder::new(Wire::new(stream, options.timeout, cancel)),
             db: options.db,
             failed: None,
+            broken: false,
         };
         connection.shake_hands(options)?;
         Ok(connection)
@@ -60,16 +63,11 @@ impl Connection {
         self.send(&commands)?;
 
         if authenticates {
-            // Whatever AUTH answers is about the credentials: before 6.0 it has no code of its own.
-            self.replies(1).bytes().map_err(|error| match error {
-                Error::Refused { code, message } => {
-                    Error::Authentication(format!("{code} {message}"))
-                }
-                other => other,
-            })?;
+            let authenticated = self.replies(1).bytes().map(|_| ());
+            self.check_welcome(authenticated)?;
+        } else {
+            self.replies(1).bytes()?;
         }
-        // Whether one may speak at all: credentials, too many clients, protected mode.
-        self.replies(1).bytes()?;
         self.take_courtesy()?;
         if options.db != 0 {
             self.replies(1).bytes().map_err(|error| match error {
@@ -80,6 +78,24 @@ impl Connection {
             })?;
         }
         Ok(())
+    }
+
+    /// The replies to AUTH and to the PING after it, which tells whether one may speak at all:
+    /// where it was not AUTH that failed (too many clients, say), the connection is gone.
+    fn check_welcome(&mut self, authenticated: Result<()>) -> Result<()> {
+        let spoken = self.replies(1).bytes().map(|_| ());
+        match (authenticated, spoken) {
+            (Ok(()), spoken) => spoken,
+            (Err(refused), Err(Error::Lost(_))) => Err(refused),
+            // Without the server's own words, which may quote what AUTH was given.
+            (Err(Error::Refused { code, .. }), _) if code == "ERR" => {
+                Err(Error::Authentication(format!(
+                    "AUTH was answered with {code}: the user name or password is wrong, or the \
+                     server wants none, or has no such command"
+                )))
+            }
+            (Err(refused), _) => Err(refused),
+        }
     }
 
     /// Reads without counting as a use of the keys, where the server has that (7.2).
@@ -153,15 +169,29 @@ impl Connection {
         if depth == 0 {
             return Err(Error::Protocol("a reply nests too deep".to_owned()));
         }
-        let values = (0..items).map(|_| self.value(depth - 1));
-        Ok(Value::Array(values.collect::<Result<_>>()?))
+        let values = self.values(depth - 1, 0, items)?;
+        Ok(Value::Array(values))
     }
 
-    fn values(&mut self, skipped: usize, count: usize) -> Result<Vec<Value>> {
-        for _ in 0..skipped {
-            self.value(MAX_DEPTH)?;
+    /// The last `count` of the replies to come, or the first error among them all; an error
+    /// reply is no reason to leave those behind it unread.
+    fn values(&mut self, depth: usize, skipped: usize, count: usize) -> Result<Vec<Value>> {
+        let mut values = Vec::new();
+        let mut refused = None;
+        for nth in 0..skipped + count {
+            match self.value(depth) {
+                Ok(value) if nth >= skipped => values.push(value),
+                Ok(_) => {}
+                Err(error @ (Error::Refused { .. } | Error::PermissionDenied { .. })) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => {
+                    self.broken = true;
+                    return Err(error);
+                }
+            }
         }
-        (0..count).map(|_| self.value(MAX_DEPTH)).collect()
+        refused.map_or(Ok(values), Err)
     }
 }
 
@@ -183,7 +213,7 @@ impl redis::ConnectionLike for Connection {
             count: offset + count,
         };
         self.send(&commands)
-            .and_then(|()| self.values(offset, count))
+            .and_then(|()| self.values(MAX_DEPTH, offset, count))
             .map_err(|error| self.fail(error))
     }
 
@@ -196,6 +226,6 @@ impl redis::ConnectionLike for Connection {
     }
 
     fn is_open(&self) -> bool {
-        self.failed.is_none()
+        !self.broken
     }
 }

@@ -85,26 +85,26 @@ fn resolve(host: &str, port: u16, waited: &Waited, cancel: &Cancel) -> Result<Ve
     }
 }
 
-/// Connects to the first address that answers.
+/// Connects to the first address that answers. One that does not must leave the others time.
 fn connect_any(addresses: &[SocketAddr], waited: &Waited, cancel: &Cancel) -> io::Result<Stream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        let socket = Socket::new(Domain::for_address(*address), socket2::Type::STREAM, None)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
-        match establish(&socket, &(*address).into(), waited, cancel) {
-            Ok(()) => return Ok(Stream::Tcp(socket.into())),
-            Err(error)
-                if error
-                    .get_ref()
-                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>) =>
-            {
-                return Err(error);
-            }
+    for (tried, address) in addresses.iter().enumerate() {
+        let share = waited.share(addresses.len() - tried);
+        match connect_tcp(*address, &share, cancel) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if cancel() => return Err(error),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+fn connect_tcp(address: SocketAddr, waited: &Waited, cancel: &Cancel) -> io::Result<Stream> {
+    let socket = Socket::new(Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    establish(&socket, &address.into(), waited, cancel)?;
+    Ok(Stream::Tcp(socket.into()))
 }
 
 fn connect_unix(path: &Path, waited: &Waited, cancel: &Cancel) -> io::Result<Stream> {

@@ -18,7 +18,9 @@ const SLICE: Duration = Duration::from_millis(100);
 /// A wait with a deadline that can be called off.
 pub struct Waited {
     timeout: Duration,
+    /// The option that the time comes from, and what it says.
     option: &'static str,
+    stated: Duration,
     since: Instant,
 }
 
@@ -27,7 +29,18 @@ impl Waited {
         Waited {
             timeout,
             option,
+            stated: timeout,
             since: Instant::now(),
+        }
+    }
+
+    /// A wait, from now on, for an equal part of the time that is left.
+    pub fn share(&self, parts: usize) -> Self {
+        let left = self.timeout.saturating_sub(self.since.elapsed());
+        Waited {
+            timeout: left / u32::try_from(parts.max(1)).unwrap_or(u32::MAX),
+            since: Instant::now(),
+            ..*self
         }
     }
 
@@ -43,7 +56,7 @@ impl Waited {
         match self.timeout.checked_sub(self.since.elapsed()) {
             Some(left) if !left.is_zero() => Ok(left.min(SLICE)),
             _ => Err(io::Error::other(Error::Timeout {
-                seconds: self.timeout.as_secs_f64(),
+                seconds: self.stated.as_secs_f64(),
                 option: self.option,
             })),
         }

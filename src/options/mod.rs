@@ -22,9 +22,16 @@ use references::{has_reference, resolve};
 use table::{parse_seconds, spec_of};
 
 /// Strings that were checked against [`OPTIONS`], references unresolved.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     values: BTreeMap<&'static str, String>,
+}
+
+/// Without the values, of which some are secret.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
 }
 
 impl Options {
@@ -129,7 +136,7 @@ impl Options {
         {
             return Err(Error::Configuration(format!(
                 "option `client_name` is {:?}; Redis takes printable ASCII without spaces",
-                options.client_name
+                self.values.get("client_name")
             )));
         }
         Ok(options)
@@ -199,7 +206,8 @@ impl Options {
             return Ok(Some(value.clone()));
         }
         let resolved = resolve(spec, value)?;
-        spec.check(&resolved)?;
+        // What came by reference may be a secret, whatever the option is.
+        spec.check_shown_as(&resolved, value)?;
         Ok(Some(resolved))
     }
 

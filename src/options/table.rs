@@ -57,6 +57,9 @@ impl OptionSpec {
     }
 }
 
+/// A SCAN of more would keep a server from its other clients for a tenth of a second.
+const MAX_SCAN_COUNT: u64 = 1_000_000;
+
 const COUNT: Kind = Kind::Integer {
     min: 1,
     max: u32::MAX as u64,
@@ -157,7 +160,10 @@ pub const OPTIONS: &[OptionSpec] = &[
     ),
     option(
         "batch_size",
-        COUNT,
+        Kind::Integer {
+            min: 1,
+            max: MAX_SCAN_COUNT,
+        },
         Some("1000"),
         Scope::Table,
         "How many keys to ask for per SCAN (its COUNT).",
@@ -188,7 +194,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Flag,
         Some("true"),
         Scope::Table,
-        "`streams`: whether entries that are gone before they were read end the read with an error.",
+        "`streams`: whether a stream that was deleted or created anew before it was read is an error.",
     ),
 ];
 
@@ -205,6 +211,12 @@ impl OptionSpec {
     }
 
     pub fn check(&self, value: &str) -> Result<()> {
+        let shown = if self.secret { "***" } else { value };
+        self.check_shown_as(value, shown)
+    }
+
+    /// Checks a value that an error shows as something else.
+    pub fn check_shown_as(&self, value: &str, shown: &str) -> Result<()> {
         let fits = match self.kind {
             Kind::Text => true,
             Kind::Integer { min, max } => value
@@ -219,13 +231,8 @@ impl OptionSpec {
         if fits {
             return Ok(());
         }
-        let shown = if self.secret {
-            "***".to_owned()
-        } else {
-            format!("{value:?}")
-        };
         Err(Error::Configuration(format!(
-            "option `{}` is {shown}; it must be {}",
+            "option `{}` is {shown:?}; it must be {}",
             self.name,
             self.expects()
         )))

@@ -43,19 +43,19 @@ impl Records {
     }
 
     #[getter]
-    fn error(&self) -> Option<PyErr> {
-        self.0.failure()
+    fn error(&self, py: Python<'_>) -> Option<PyErr> {
+        self.0.failure(py)
     }
 
-    fn batches(&self) -> PyResult<Batches> {
-        Ok(Batches(Mutex::new(self.0.begin()?)))
+    fn batches(&self, py: Python<'_>) -> PyResult<Batches> {
+        Ok(Batches(Mutex::new(self.0.begin(py)?)))
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<Rows> {
         Ok(Rows {
             names: Names::of(py, &self.0.schema),
             at: Mutex::new(RowsAt {
-                pass: self.0.begin()?,
+                pass: self.0.begin(py)?,
                 batch: None,
             }),
         })
@@ -80,7 +80,7 @@ impl Records {
         let schema = self.0.schema.clone();
         let field = Field::new("", DataType::Struct(schema.fields().clone()), false);
         let arrays = Arrays {
-            pass: self.0.begin()?,
+            pass: self.0.begin(py)?,
             home: std::thread::current().id(),
         };
         let reader = ArrayIterator::new(arrays, Arc::new(field));
@@ -115,7 +115,7 @@ impl Records {
 
     fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
         self.0.wait_ahead(py, false)?;
-        html::batch(&self.__repr__(), &self.0.schema, self.0.peek().as_ref())
+        html::batch(&self.__repr__(), &self.0.schema, self.0.peek(py).as_ref())
     }
 }
 

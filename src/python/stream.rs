@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use pyo3::prelude::*;
 
 use super::errors::{ConsumedError, LakeflowRedisWarning, to_python};
-use super::waiting::SLICE;
+use super::waiting::{SLICE, lock_attached};
 use crate::error::Error;
 use crate::reader::{Next, Reader};
 use crate::receipt::{Receipt, lock};
@@ -60,9 +60,9 @@ impl Stream {
     }
 
     /// Begins a pass, if one may begin.
-    pub fn begin(self: &Arc<Self>) -> PyResult<Pass> {
+    pub fn begin(self: &Arc<Self>, py: Python<'_>) -> PyResult<Pass> {
         let stream = self.clone();
-        match &mut *lock(&self.state) {
+        match &mut *lock_attached(py, &self.state) {
             State::Flowing { begun, .. } if !*begun => *begun = true,
             State::Kept { all: true, .. } => {}
             State::Failed(error) => return Err(to_python(error)),
@@ -162,8 +162,8 @@ impl Stream {
     }
 
     /// The batch that would come next, if it is here already.
-    pub fn peek(&self) -> Option<RecordBatch> {
-        match &*lock(&self.state) {
+    pub fn peek(&self, py: Python<'_>) -> Option<RecordBatch> {
+        match &*lock_attached(py, &self.state) {
             State::Flowing { ahead, .. } => ahead.front().cloned(),
             State::Kept { batches, all: true } => batches.first().cloned(),
             State::Kept { .. } | State::Over | State::Failed(_) => None,
@@ -171,8 +171,8 @@ impl Stream {
     }
 
     /// What ended the stream early.
-    pub fn failure(&self) -> Option<PyErr> {
-        match &*lock(&self.state) {
+    pub fn failure(&self, py: Python<'_>) -> Option<PyErr> {
+        match &*lock_attached(py, &self.state) {
             State::Failed(error) => Some(to_python(error)),
             State::Flowing { .. } | State::Kept { .. } | State::Over => None,
         }
@@ -207,11 +207,15 @@ impl Pass {
     /// The next batch, without the GIL while it waits, and with an eye on signals.
     pub fn next(&mut self, py: Python<'_>) -> PyResult<Option<RecordBatch>> {
         loop {
-            let next = py.detach(|| self.stream.pull(&mut self.kept));
+            // Not while a batch is at hand: a warning may be an error, and would take it along.
             self.stream.warn(py)?;
+            let next = py.detach(|| self.stream.pull(&mut self.kept));
             match next.map_err(|error| to_python(&error))? {
                 Next::Batch(batch) => return Ok(Some(batch)),
-                Next::End => return Ok(None),
+                Next::End => {
+                    self.stream.warn(py)?;
+                    return Ok(None);
+                }
                 Next::Waiting => py.check_signals()?,
             }
         }

@@ -1,7 +1,7 @@
 //! Waiting without the GIL, and giving up on Ctrl-C.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
@@ -21,7 +21,17 @@ pub fn interruptible<T: Ungil + Send>(
 ) -> PyResult<T> {
     let raised: Arc<Mutex<Option<PyErr>>> = Arc::default();
     let noted = raised.clone();
+    let looked = Mutex::new(Instant::now());
     let cancel: Cancel = Arc::new(move || {
+        // Every wait asks, and there are many short ones: the GIL is not taken for each.
+        if lock(&noted).is_some() {
+            return true;
+        }
+        let mut looked = lock(&looked);
+        if looked.elapsed() < SLICE {
+            return false;
+        }
+        *looked = Instant::now();
         // Not attached means that the interpreter is going down: then it is time to stop too.
         #[expect(
             clippy::redundant_closure_for_method_calls,

@@ -1,7 +1,7 @@
 //! Commands packed for the wire.
 
 /// Commands packed for the wire, and how many they are.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Commands {
     pub bytes: Vec<u8>,
     pub count: usize,

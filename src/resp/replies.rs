@@ -115,10 +115,6 @@ impl<'a> Replies<'a> {
         }
         Ok(())
     }
-
-    pub fn consumed(&self) -> u64 {
-        self.tokens.consumed()
-    }
 }
 
 fn unexpected(wanted: &str, token: &Token<'_>) -> Error {

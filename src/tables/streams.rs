@@ -35,6 +35,8 @@ impl Table for Streams {
     fn fetch(&self, piece: &Piece, to: &mut Commands) {
         to.push(&[b"TTL", &piece.key]);
         fetch_entries(piece, to);
+        // Once more: an empty range of a stream that is there is not that of one just gone.
+        to.push(&[b"TTL", &piece.key]);
     }
 
     fn append(
@@ -64,6 +66,9 @@ impl Table for Streams {
                 .long(ttl)
                 .end_row()?;
             last = Some(id);
+        }
+        if replies.integer()? == GONE {
+            return Ok(Outcome::Gone);
         }
         Ok(after_page(piece, entries, last))
     }

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
+from lakeflow_redis.ingest.durable import sync_folder
 from lakeflow_redis.ingest.statistics import statistics_of
 
 TARGET_FILE_BYTES = 128 * 2**20
@@ -101,6 +102,7 @@ class DataFiles:
         # A commit must not outlive, in a power cut, the data that it names.
         os.fsync(self._file.fileno())
         self._file.close()
+        sync_folder(self._folder)
         self._file = self._writer = None
         self.added.append(_add_action(self._paths[-1]))
 

@@ -60,9 +60,9 @@ def ingest(
     `lakeflow-redis/<table>`, version n. Where nothing is new, nothing is committed. A table
     that has no rows yet is made all the same.
 
-    Memory is bounded by a record batch or two. A read that fails commits nothing and leaves
+    Memory is bounded by a few record batches. A read that fails commits nothing and leaves
     no files; the tables before it have landed. Files that a commit replaced stay for time
-    travel, and those of a killed run as orphans, until `DeltaTable.vacuum()` removes them.
+    travel, and those of a killed run, or of a commit that failed, as orphans, until `DeltaTable.vacuum()` removes them.
 
     Args:
         connector: what to read.
@@ -151,7 +151,8 @@ class _Landing:
         records, end = self._source.read(start)
         files = self._write(records)
         version = self._version_before
-        if files.rows:
+        # Also where the offset alone has moved: a stream that was seen to be gone is forgotten.
+        if files.rows or (start is not None and end != start):
             # After the rows and before the commit: an entry that a commit names is whole,
             # and covers rows that were handed over.
             transaction = Transaction(app_id, log.append(last, start, end))

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from lakeflow_redis.ingest.durable import sync_folder
 from lakeflow_redis.ingest.errors import LakeError
 
 
@@ -84,11 +85,7 @@ def _create(path: Path, content: bytes) -> bool:
             os.fsync(file.fileno())
     except FileExistsError:
         return False
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return True
 
 

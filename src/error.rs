@@ -33,6 +33,10 @@ pub enum Error {
     DataLoss(String),
     #[error("interrupted")]
     Interrupted,
+    #[error(
+        "this read was begun before a fork, which does not take its thread along; begin it anew here"
+    )]
+    Forked,
     #[error("the reading thread ended without a word; this is a bug in lakeflow-redis")]
     ReaderGone,
     #[error(transparent)]

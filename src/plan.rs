@@ -218,7 +218,11 @@ impl Visitor for Reach {
         None
     }
 
-    fn first(&mut self, key: Key, size: u64) -> Option<Piece> {
+    fn taken(&self) -> u64 {
+        self.positions.len() as u64
+    }
+
+    fn first(&mut self, key: Key, size: u64, _: u64) -> Option<Piece> {
         Some(Piece::new(key, size, At::Whole))
     }
 
@@ -264,6 +268,7 @@ fn read_position(replies: &mut Replies<'_>) -> Result<Position> {
 #[derive(Default)]
 struct CountEntries {
     counts: BTreeMap<Key, (u64, EntryId)>,
+    taken: u64,
 }
 
 impl Visitor for CountEntries {
@@ -271,7 +276,11 @@ impl Visitor for CountEntries {
         None
     }
 
-    fn first(&mut self, _: Key, _: u64) -> Option<Piece> {
+    fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn first(&mut self, _: Key, _: u64, _: u64) -> Option<Piece> {
         None
     }
 
@@ -286,6 +295,7 @@ impl Visitor for CountEntries {
             last = Some(entry_head(replies)?);
             replies.skip()?;
         }
+        self.taken += entries;
         if let Some(last) = last {
             let counted = self.counts.entry(piece.key.clone()).or_insert((0, last));
             *counted = (counted.0 + entries, last);

@@ -40,6 +40,8 @@ pub struct Reader {
     /// Threads that have not said `Done`; 0 when the stream has ended.
     reading: usize,
     stop: Arc<AtomicBool>,
+    /// The process whose thread reads.
+    process: u32,
 }
 
 /// What a consumer that cannot wait for ever is told.
@@ -61,6 +63,9 @@ impl Reader {
 
     /// The next batch, if it comes within the time. After an error the stream has ended.
     pub fn next_within(&mut self, time: Duration) -> Result<Next> {
+        if self.process != std::process::id() {
+            return Err(self.fail(Error::Forked));
+        }
         while self.reading > 0 {
             let message = self.receiver.recv_timeout(time);
             match message {
@@ -174,6 +179,7 @@ fn start_reading(
         receiver,
         reading: works.len(),
         stop: Arc::default(),
+        process: std::process::id(),
     };
     let context = Arc::new(context);
     let read = Arc::new(read);
@@ -239,8 +245,12 @@ impl Visitor for TableVisitor<'_> {
         }
     }
 
-    fn first(&mut self, key: Key, size: u64) -> Option<Piece> {
-        self.table.first(key, size, self.context)
+    fn taken(&self) -> u64 {
+        self.rows.taken()
+    }
+
+    fn first(&mut self, key: Key, size: u64, whole: u64) -> Option<Piece> {
+        self.table.first(key, size, whole, self.context)
     }
 
     fn fetch(&self, piece: &Piece, to: &mut Commands) {
@@ -259,6 +269,7 @@ impl Visitor for TableVisitor<'_> {
                  `fail_on_data_loss=false` goes on without them",
                 show(key)
             ))),
+            // Counted in the receipt, as was asked for.
             _ => Ok(()),
         }
     }

@@ -20,10 +20,13 @@ use crate::topology::Server;
 pub trait Visitor {
     /// The command that tells a key's size before it is fetched.
     fn size(&self) -> Option<Size>;
-    /// The piece to begin a key of this size with; None where it is gone.
-    fn first(&mut self, key: Key, size: u64) -> Option<Piece>;
+    /// The piece to begin a key of this size with; None where it is gone. A key of more than
+    /// `whole` elements is too heavy for one reply.
+    fn first(&mut self, key: Key, size: u64, whole: u64) -> Option<Piece>;
     fn fetch(&self, piece: &Piece, to: &mut Commands);
     fn take(&mut self, piece: Piece, replies: &mut Replies<'_>) -> Result<Outcome>;
+    /// How many elements were taken so far.
+    fn taken(&self) -> u64;
     /// Called for a piece whose key is gone, or of another type.
     fn missing(&mut self, _key: &[u8]) -> Result<()> {
         Ok(())
@@ -70,12 +73,14 @@ const IN_FLIGHT_BYTES: u64 = 8 * 1024 * 1024;
 const FLIGHT_BYTES: u64 = IN_FLIGHT_BYTES / 2;
 /// Pieces in a flight: a thousand small ones take the server a few milliseconds.
 const FLIGHT_PIECES: usize = 1_000;
-/// … and in the first, when it is not known yet how large they come.
-const FIRST_PIECES: usize = 16;
+/// … and in the first, when it is not known yet how heavy they come.
+const FIRST_PIECES: usize = 1;
 /// With so many pieces waiting, scanning on would only fill memory with names.
 const ENOUGH_READY: usize = 4 * FLIGHT_PIECES;
-/// What an element is thought to weigh before any was seen.
-const ELEMENT_BYTES: u64 = 64;
+/// Names of so many bytes are enough to have waiting, however few they are.
+const ENOUGH_NAME_BYTES: usize = 8 * 1024 * 1024;
+/// What an element is thought to weigh before any was seen: more than most do.
+const GUESSED_ELEMENT_BYTES: u64 = 1024;
 
 /// What was sent together.
 #[derive(Default)]
@@ -94,9 +99,16 @@ struct Visit<'a, V> {
     work: Work,
     untyped: Vec<Key>,
     unsized_keys: Vec<Key>,
+    /// What an element of this table weighs, as far as is known.
     element_bytes: u64,
+    /// Whether any was weighed.
+    weighed: bool,
     /// Pieces that the next flight may take.
     most_pieces: usize,
+    /// Pieces that were asked for and not yet taken.
+    under_way: usize,
+    /// What the keys of the ready pieces take in memory.
+    name_bytes: usize,
 }
 
 /// Visits all keys of a node's work.
@@ -113,8 +125,11 @@ pub fn visit<V: Visitor>(
         work,
         untyped: Vec::new(),
         unsized_keys: Vec::new(),
-        element_bytes: ELEMENT_BYTES,
+        element_bytes: GUESSED_ELEMENT_BYTES,
+        weighed: false,
         most_pieces: FIRST_PIECES,
+        under_way: 0,
+        name_bytes: 0,
     };
     let mut current = visit.launch()?;
     while let Some(flight) = current {
@@ -138,6 +153,7 @@ impl<V: Visitor> Visit<'_, V> {
         if let Some(scan) = &self.work.scan
             && !scan.done()
             && self.work.ready.len() < ENOUGH_READY
+            && self.name_bytes < ENOUGH_NAME_BYTES
         {
             scan.ask(&mut commands);
             flight.scan = true;
@@ -160,33 +176,48 @@ impl<V: Visitor> Visit<'_, V> {
         Ok(Some(flight))
     }
 
-    /// Puts as many pieces into a flight as its share of bytes allows, but at least one.
+    /// Puts as many pieces into a flight as its share of bytes allows, but at least one. Until
+    /// one was weighed, that one is alone under way.
     fn load_pieces(&mut self, flight: &mut Flight, commands: &mut Commands) {
+        if !self.weighed && self.under_way > 0 {
+            return;
+        }
+        let most = self.elements_in_a_flight();
         let mut bytes = 0;
-        while let Some(piece) = self.work.ready.front() {
-            bytes += self.weight(piece);
+        while let Some(mut piece) = self.work.ready.pop_front() {
+            piece.most = most;
+            bytes += self.weight(&piece) + piece.key.len() as u64;
             let full = bytes > FLIGHT_BYTES || flight.pieces.len() >= self.most_pieces;
             if full && !flight.pieces.is_empty() {
+                self.work.ready.push_front(piece);
                 break;
             }
             let before = commands.count;
-            self.visitor.fetch(piece, commands);
-            let asked = commands.count - before;
-            flight
-                .pieces
-                .extend(self.work.ready.pop_front().map(|piece| (piece, asked)));
+            self.visitor.fetch(&piece, commands);
+            self.name_bytes = self.name_bytes.saturating_sub(piece.key.len());
+            flight.pieces.push((piece, commands.count - before));
         }
+        self.under_way += flight.pieces.len();
+    }
+
+    fn elements_in_a_flight(&self) -> u64 {
+        (FLIGHT_BYTES / self.element_bytes).max(1)
     }
 
     /// The reply bytes that a piece is thought to take.
     fn weight(&self, piece: &Piece) -> u64 {
-        match (self.visitor.size(), piece.at) {
-            (Some(Size::Bytes(_)), _) => piece.size,
-            (_, At::Whole) => piece.size.saturating_mul(self.element_bytes),
-            // A page is a thousand or two.
-            (_, At::Index(_) | At::Cursor(_) | At::Entries { .. }) => 2_000 * self.element_bytes,
-            (_, At::Facts { .. }) => ELEMENT_BYTES,
-        }
+        let elements = match (self.visitor.size(), piece.at) {
+            (Some(Size::Bytes(_)), _) => return piece.size,
+            (_, At::Whole) => piece.size.max(1),
+            (_, At::Index(_) | At::Cursor(_) | At::Entries { .. }) => piece.page(u64::MAX),
+            (_, At::Facts { .. }) => 1,
+        };
+        elements.saturating_mul(self.element_bytes)
+    }
+
+    fn ready(&mut self, piece: Piece) {
+        self.name_bytes += piece.key.len();
+        self.work.ready.push_back(piece);
     }
 
     /// The replies to SCAN, TYPE and sizes, which come first.
@@ -211,7 +242,9 @@ impl<V: Visitor> Visit<'_, V> {
         if self.visitor.size().is_none() {
             // Nothing to ask: what was named is ready.
             for key in std::mem::take(&mut self.unsized_keys) {
-                self.work.ready.extend(self.visitor.first(key, 0));
+                if let Some(piece) = self.visitor.first(key, 0, 0) {
+                    self.ready(piece);
+                }
             }
             return Ok(());
         }
@@ -219,11 +252,12 @@ impl<V: Visitor> Visit<'_, V> {
             match self.connection.replies(1).integer() {
                 Ok(size) => {
                     let size = u64::try_from(size).unwrap_or_default();
-                    match self.visitor.first(key.clone(), size) {
+                    let whole = self.elements_in_a_flight();
+                    match self.visitor.first(key.clone(), size, whole) {
                         Some(piece) => {
                             let paged = matches!(piece.at, At::Index(_) | At::Cursor(_));
                             self.receipt.keys_paged.add(paged.into());
-                            self.work.ready.push_back(piece);
+                            self.ready(piece);
                         }
                         None => self.gone(key)?,
                     }
@@ -237,9 +271,10 @@ impl<V: Visitor> Visit<'_, V> {
     fn take_pieces(&mut self, pieces: Vec<(Piece, usize)>) -> Result<()> {
         let at_first = self.connection.consumed();
         let full = pieces.len() >= self.most_pieces;
+        self.under_way -= pieces.len();
         for (piece, commands) in pieces {
             let key = piece.key.clone();
-            let elements = piece.size;
+            let elements = self.visitor.taken();
             let before = self.connection.consumed();
             let mut replies = self.connection.replies(commands);
             let outcome = self.visitor.take(piece, &mut replies);
@@ -249,14 +284,14 @@ impl<V: Visitor> Visit<'_, V> {
             replies.finish()?;
             let bytes = self.connection.consumed() - before;
             self.receipt.bytes.add(bytes);
-            if let Some(each) = bytes.checked_div(elements) {
-                // Half old, half new: a few large keys in a row are believed soon.
-                self.element_bytes = u64::midpoint(self.element_bytes, each).max(1);
-            }
+            self.weigh(bytes, self.visitor.taken() - elements);
             match outcome {
                 Ok(Outcome::Done) => {}
                 // Before the others, so that a large key is not left half-read for long.
-                Ok(Outcome::More(piece)) => self.work.ready.push_front(piece),
+                Ok(Outcome::More(piece)) => {
+                    self.name_bytes += piece.key.len();
+                    self.work.ready.push_front(piece);
+                }
                 Ok(Outcome::Gone) => self.gone(&key)?,
                 Err(error) => self.refused(error, &key)?,
             }
@@ -270,6 +305,14 @@ impl<V: Visitor> Visit<'_, V> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Believes in heavier elements at once, and in lighter ones by and by.
+    fn weigh(&mut self, bytes: u64, elements: u64) {
+        if let Some(each) = bytes.checked_div(elements) {
+            self.element_bytes = u64::midpoint(self.element_bytes, each).max(each).max(1);
+            self.weighed = true;
+        }
     }
 
     fn gone(&mut self, key: &[u8]) -> Result<()> {

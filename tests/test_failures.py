@@ -298,7 +298,9 @@ def test_too_many_clients_are_not_taken_for_wrong_credentials() -> None:
 
 
 def test_a_node_of_a_cluster_is_refused_since_it_does_not_hold_all_keys() -> None:
-    with Server(REDIS_7_0, "--cluster-enabled", "yes") as server:
+    # Its own choice, 10,000 above the port, may not exist.
+    bus = ("--cluster-port", str(free_port()))
+    with Server(REDIS_7_0, "--cluster-enabled", "yes", *bus) as server:
         error = failure(server.options())
         assert isinstance(error, ConfigurationError)
         assert "standalone" in str(error)

@@ -194,6 +194,18 @@ def test_a_stream_that_was_seen_to_be_gone_is_a_new_one_when_it_comes_again(
     assert {row["entry_id"] for row in lake.rows(tmp_path, "streams")} == {"5-0", "1-0"}
 
 
+def test_rows_that_are_skipped_do_not_hold_up_those_behind_them(
+    connect: Connect, client: redis.Redis, tmp_path: Path
+) -> None:
+    for number in range(1, 4):
+        client.xadd("s", {"f": b"\xff"}, id=f"{number}-0")
+    for number in range(10, 13):
+        client.xadd("s", {"f": "good"}, id=f"{number}-0")
+    connector = connect(invalid_utf8="skip", max_records_per_batch="2")
+    landed = [one(ingest(connector, tmp_path, ["streams"])).rows for _ in range(4)]
+    assert landed == [0, 1, 2, 0]
+
+
 def test_a_run_takes_no_more_than_it_is_told_and_the_next_goes_on(
     one_connect: Connect, one_client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """What a read came to can be passed over once, or kept, and goes into every Arrow library."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,13 @@ import pyarrow as pa
 import pytest
 import redis
 from deltalake import DeltaTable, write_deltalake
-from lakeflow_redis import ConsumedError, DecodeError, LakeflowConnect, Records
+from lakeflow_redis import (
+    ConsumedError,
+    DecodeError,
+    LakeflowConnect,
+    LakeflowRedisError,
+    Records,
+)
 
 from tests import data
 from tests.conftest import Connect
@@ -387,3 +394,19 @@ def test_other_threads_run_while_a_read_waits(
     counter.join()
     assert seconds > 0.5, "there was nothing to wait for"
     assert turns > 20
+
+
+def test_a_fork_does_not_wait_for_a_thread_that_it_has_not(large: LakeflowConnect) -> None:
+    records, _ = large.read_table("strings")
+    batches = records.batches()
+    next(batches)
+    child = os.fork()
+    if child == 0:
+        try:
+            next(batches)
+        except LakeflowRedisError:
+            os._exit(7)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
+    assert sum(batch.num_rows for batch in batches) > 0

@@ -117,7 +117,7 @@ def test_what_a_variable_holds_is_checked_and_not_shown_where_secret(
 
 def test_a_secret_in_the_wrong_option_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD, canary.PASSWORD)
-    for option in ("port", "db", "socket_timeout", "client_name", "ssl"):
+    for option in ("port", "db", "socket_timeout", "ssl"):
         options = {"unix_socket_path": "/nowhere"} if option != "port" else {"host": "localhost"}
         connector = LakeflowConnect(options | {option: f"{{{{ {PASSWORD} }}}}"})
         with pytest.raises(ConfigurationError, match=f"`{option}`") as caught:

@@ -43,7 +43,7 @@ class DecodeError(LakeflowRedisError, ValueError):
 
 
 class DataLossError(LakeflowRedisError):
-    """A stream was deleted or created anew before it was read (see `fail_on_data_loss`)."""
+    """A stream went back since the offset, or went during the read (see `fail_on_data_loss`)."""
 
 
 class ConsumedError(LakeflowRedisError):

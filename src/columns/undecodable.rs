@@ -69,9 +69,8 @@ impl Rows {
             })
             .collect();
         Error::InvalidUtf8(format!(
-            "table {}, {}: column {} is not UTF-8; option `value_type=binary` gives the bytes, \
+            "{}: column {} is not UTF-8; option `value_type=binary` gives the bytes, \
              `invalid_utf8=replace`, `null` or `skip` give what can be decoded",
-            self.table,
             names.join(", "),
             self.columns[index].name,
         ))

@@ -191,7 +191,7 @@ impl Options {
         }
         Ok(Address::Tcp {
             // `add_url` puts the URL's own address over this one.
-            host: self.text("host")?.unwrap_or_default(),
+            host: host_name(&self.text("host")?.unwrap_or_default())?,
             port: self.narrow("port")?,
         })
     }
@@ -240,6 +240,20 @@ impl Options {
     }
 }
 
+/// A host as the resolver takes it; an IPv6 address may come in brackets.
+fn host_name(given: &str) -> Result<String> {
+    let bare = given
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(given);
+    if bare.contains("://") {
+        return Err(Error::Configuration(
+            "option `host` holds a URL, which belongs into option `url`".to_owned(),
+        ));
+    }
+    Ok(bare.to_owned())
+}
+
 fn no_tls(what: &str) -> Error {
     Error::Configuration(format!(
         "{what} asks for TLS, which this version of lakeflow-redis does not speak"
@@ -284,7 +298,13 @@ mod tests {
         assert!(message(&[("host", "a"), ("url", "redis://:canary@b")]).contains("`url`"));
         assert!(!message(&[("url", "redis://:canary@b:x/0")]).contains("canary"));
         assert!(message(&[("url", "rediss://b")]).contains("TLS"));
-        assert!(message(&[("url", "redis://b/1?ssl=true")]).contains("\"ssl\""));
+        for tail in ["?canary@b/1", "#canary@b/1"] {
+            let text = message(&[("url", &format!("redis://user:12{tail}"))]);
+            assert!(
+                text.contains("means nothing") && !text.contains("canary"),
+                "{text}"
+            );
+        }
         assert!(message(&[("port", "1")]).contains("no server"));
     }
 

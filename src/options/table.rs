@@ -194,7 +194,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Flag,
         Some("true"),
         Scope::Table,
-        "`streams`: whether a stream that was deleted or created anew before it was read is an error.",
+        "`streams`: whether a stream that went back since the offset, or went during the read, is an error.",
     ),
 ];
 
@@ -261,10 +261,14 @@ pub fn spec_of(name: &str, scope: Scope) -> Result<&'static OptionSpec> {
     }
 }
 
+/// Names less alike than this are no help.
+const LIKELY: f64 = 0.6;
+
 /// `; did you mean …?` for the name that is most like the one given.
 pub fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> String {
     names
         .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), name), name))
+        .filter(|(likeness, _)| *likeness > LIKELY)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or_else(String::new, |(_, name)| format!("; did you mean `{name}`?"))
 }

@@ -23,13 +23,15 @@ impl Options {
             "unix" | "redis+unix" | "valkey+unix" => &["db", "user", "pass"],
             _ => &[],
         };
-        if let Some((name, _)) = url
+        // Neither is quoted: behind an unescaped `?` or `#` may stand the rest of a password.
+        if url.fragment().is_some() {
+            return Err(wrong("has a fragment (`#…`), which means nothing here"));
+        }
+        if url
             .query_pairs()
-            .find(|(name, _)| !parameters.contains(&name.as_ref()))
+            .any(|(name, _)| !parameters.contains(&name.as_ref()))
         {
-            return Err(wrong(&format!(
-                "has the parameter {name:?}, which means nothing here"
-            )));
+            return Err(wrong("has a parameter (`?…`) that means nothing here"));
         }
         let says_db = match parameters {
             [] => !matches!(url.path(), "" | "/"),
@@ -66,7 +68,8 @@ impl Options {
             if self.values.contains_key("db") {
                 return Err(twice("db"));
             }
-            options.db = u32::try_from(redis.db()).map_err(|_| wrong("has a negative database"))?;
+            options.db =
+                u32::try_from(redis.db()).map_err(|_| wrong("has a database out of range"))?;
         }
         Ok(())
     }

@@ -159,7 +159,7 @@ fn pairs(mapping: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<(String, String
         // The value may be a secret: only its type is told.
         let value: String = value.extract().map_err(|_| {
             ConfigurationError::new_err(format!(
-                "option {name:?} must be a string, not {}",
+                "option {name:?} must be a string of Unicode text, not {}",
                 type_name(&value)
             ))
         })?;

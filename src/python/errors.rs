@@ -30,9 +30,11 @@ pub fn to_python(error: &Error) -> PyErr {
         Error::Protocol(_) => ProtocolError::new_err(text),
         Error::InvalidUtf8(_) => DecodeError::new_err(text),
         Error::DataLoss(_) => DataLossError::new_err(text),
-        Error::Interrupted | Error::ReaderGone | Error::Arrow(_) | Error::At { .. } => {
-            LakeflowRedisError::new_err(text)
-        }
+        Error::Interrupted
+        | Error::Forked
+        | Error::ReaderGone
+        | Error::Arrow(_)
+        | Error::At { .. } => LakeflowRedisError::new_err(text),
     }
 }
 

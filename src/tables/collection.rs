@@ -10,6 +10,8 @@ use crate::seen::Seen;
 /// A key with at most so many elements is read by one command, and so at one moment. Ten
 /// thousand small elements keep a server busy for about two milliseconds.
 const WHOLE_ELEMENTS: u64 = 10_000;
+/// A key with so few is, however heavy they are thought to be.
+const FEW_ELEMENTS: u64 = 128;
 /// A page of a larger one: long enough to be cheap, short enough not to be noticed.
 const PAGE_ELEMENTS: u64 = 2_000;
 
@@ -59,10 +61,10 @@ impl<C: Collection> Table for C {
     }
 
     /// An empty collection does not exist.
-    fn first(&self, key: Key, size: u64, _: &Context) -> Option<Piece> {
+    fn first(&self, key: Key, size: u64, whole: u64, _: &Context) -> Option<Piece> {
         let at = match (size, C::FETCH) {
             (0, _) => return None,
-            (1..=WHOLE_ELEMENTS, _) => At::Whole,
+            (1..=WHOLE_ELEMENTS, _) if size <= whole.max(FEW_ELEMENTS) => At::Whole,
             (_, Fetch::Scan { .. }) => At::Cursor(0),
             (_, Fetch::Range { .. }) => At::Index(0),
         };
@@ -114,7 +116,8 @@ impl Fetch {
         let key = &piece.key;
         match (self, piece.at) {
             (Fetch::Scan { page, .. }, At::Cursor(cursor)) => {
-                let (cursor, count) = (cursor.to_string(), PAGE_ELEMENTS.to_string());
+                let count = piece.page(PAGE_ELEMENTS).to_string();
+                let cursor = cursor.to_string();
                 to.push(&[
                     page.as_bytes(),
                     key,
@@ -126,7 +129,7 @@ impl Fetch {
             (Fetch::Scan { whole, .. }, _) => to.push(&[whole.as_bytes(), key]),
             (Fetch::Range { command, options }, at) => {
                 let (from, through) = match at {
-                    At::Index(from) => (from, (from + PAGE_ELEMENTS - 1).to_string()),
+                    At::Index(from) => (from, (from + piece.page(PAGE_ELEMENTS) - 1).to_string()),
                     _ => (0, "-1".to_owned()),
                 };
                 let from = from.to_string();
@@ -165,7 +168,7 @@ impl Page {
         if let At::Index(from) = piece.at {
             index = from;
             // A key that grows faster than it is read must not be read for ever.
-            let more = elements == PAGE_ELEMENTS && from + elements < piece.size;
+            let more = elements == piece.page(PAGE_ELEMENTS) && from + elements < piece.size;
             next = more.then_some(At::Index(from + elements));
         }
         Ok(Page {

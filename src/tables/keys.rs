@@ -62,7 +62,7 @@ impl Table for Keys {
         &SPEC
     }
 
-    fn first(&self, key: Key, size: u64, context: &Context) -> Option<Piece> {
+    fn first(&self, key: Key, size: u64, _: u64, context: &Context) -> Option<Piece> {
         let refused = context.refused.load(Relaxed);
         Some(Piece::new(key, size, At::Facts { refused }))
     }
@@ -140,7 +140,11 @@ impl Fact {
             Err(Error::Refused { code, message }) if code == "ERR" => message,
             Err(error) => return Err(error),
         };
-        context.refused.fetch_or(self.bit, Relaxed);
+        if context.refused.fetch_or(self.bit, Relaxed) & self.bit != 0 {
+            return Ok(None);
+        }
+        // What follows are the arguments, and so a key's name.
+        let why = why.split(", with args").next().unwrap_or_default();
         let [command, subcommand] = self.command.map(String::from_utf8_lossy);
         context.receipt.warn(&format!(
             "table keys: column {} is null, since the server refuses {command} {subcommand}: {why}",

@@ -109,6 +109,8 @@ pub struct Piece {
     /// What the size command said: bytes of a string, elements of anything else.
     pub size: u64,
     pub at: At,
+    /// How many elements may be asked for at once; more would weigh too much.
+    pub most: u64,
     /// Members handed over so far, where pages of one key may repeat them.
     pub seen: Option<Box<Seen>>,
 }
@@ -139,8 +141,18 @@ impl Piece {
             key,
             size,
             at,
+            most: 1,
             seen: None,
         }
+    }
+
+    /// How many elements to ask for where a page has so many at the most.
+    pub fn page(&self, longest: u64) -> u64 {
+        let left = match self.at {
+            At::Entries { left, .. } => left,
+            _ => u64::MAX,
+        };
+        self.most.min(longest).min(left).max(1)
     }
 }
 
@@ -165,8 +177,9 @@ pub struct Context {
 pub trait Table: Send + Sync {
     fn spec(&self) -> &'static Spec;
 
-    /// The piece to begin a key of this size with; None where the size says that it is gone.
-    fn first(&self, key: Key, size: u64, _: &Context) -> Option<Piece> {
+    /// The piece to begin a key of this size with; None where the size says that it is gone. A
+    /// key of more than `whole` elements is too heavy for one reply.
+    fn first(&self, key: Key, size: u64, _whole: u64, _: &Context) -> Option<Piece> {
         Some(Piece::new(key, size, At::Whole))
     }
 

@@ -76,14 +76,14 @@ impl Table for Streams {
 
 /// Asks for the next page of a range of entries.
 pub fn fetch_entries(piece: &Piece, to: &mut Commands) {
-    let (after, through, left) = range(piece);
+    let (after, through) = range(piece);
     // There is nothing after the last id; what an empty range answers is an empty array.
     let from = after.next().unwrap_or(after).to_string();
     let through = match after.next() {
         Some(_) => through.to_string(),
         None => EntryId::MIN.to_string(),
     };
-    let count = left.min(ENTRIES_PAGE).to_string();
+    let count = piece.page(ENTRIES_PAGE).to_string();
     to.push(&[
         b"XRANGE",
         &piece.key,
@@ -103,30 +103,25 @@ pub fn entry_head(replies: &mut Replies<'_>) -> Result<EntryId> {
 
 /// What follows a page of so many entries that ended with `last`.
 pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Outcome {
-    let (_, through, left) = range(&piece);
-    let asked = left.min(ENTRIES_PAGE);
-    match last {
-        Some(last) if entries == asked && left > asked && last < through => {
-            piece.at = At::Entries {
-                after: last,
-                through,
-                left: left - asked,
-            };
+    let (_, through) = range(&piece);
+    let asked = piece.page(ENTRIES_PAGE);
+    match (last, &mut piece.at) {
+        (Some(last), At::Entries { after, left, .. })
+            if entries == asked && *left > asked && last < through =>
+        {
+            *after = last;
+            *left -= asked;
             Outcome::More(piece)
         }
         _ => Outcome::Done,
     }
 }
 
-fn range(piece: &Piece) -> (EntryId, EntryId, u64) {
+fn range(piece: &Piece) -> (EntryId, EntryId) {
     match piece.at {
-        At::Entries {
-            after,
-            through,
-            left,
-        } => (after, through, left),
+        At::Entries { after, through, .. } => (after, through),
         // Only ranges are planned for this table; anything else is an empty one.
-        _ => (EntryId::MIN, EntryId::MIN, 0),
+        _ => (EntryId::MIN, EntryId::MIN),
     }
 }
 
@@ -284,7 +279,9 @@ mod tests {
                 through: id(5000),
                 left,
             };
-            Piece::new((*b"k").into(), 0, at)
+            let mut piece = Piece::new((*b"k").into(), 0, at);
+            piece.most = u64::MAX;
+            piece
         };
         let next = |left, entries, last| match after_page(piece(left), entries, Some(id(last))) {
             Outcome::More(Piece {

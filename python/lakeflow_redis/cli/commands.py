@@ -4,7 +4,6 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pyarrow as pa
 from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, Records, __version__
 from lakeflow_redis.cli.destination import destination
 from lakeflow_redis.cli.failures import FAILED, Failing
-from lakeflow_redis.cli.formats import FORMATS
+from lakeflow_redis.cli.formats import FORMATS, ending
 from lakeflow_redis.cli.options import HeadedCommand, with_connector
 from lakeflow_redis.cli.screen import on_terminal, printable, progress, show
 from lakeflow_redis.ingest import TableResult, ingest_each
@@ -143,7 +142,7 @@ def read(  # noqa: PLR0913 - click hands over every option by its name.
     quiet = output is None and on_terminal(sys.stdout)
     with (
         destination(output) as sink,
-        closing(FORMATS[form](sink, pa.schema(records.schema))) as writer,
+        ending(FORMATS[form](sink, pa.schema(records.schema))) as writer,
         progress(quiet=quiet) as advance,
     ):
         for batch in _head(records, TABLE_ROWS if cut else limit):

@@ -18,6 +18,8 @@ def destination(path: Path | None) -> Iterator[BinaryIO]:
         OSError: the file cannot be written.
     """
     if path is None:
+        if sys.stdout is None:
+            raise OSError("stdout is closed, and no --output is given")
         yield sys.stdout.buffer
         # Here, where a reader that has gone is a plain error, and not when the process ends.
         sys.stdout.buffer.flush()

@@ -12,7 +12,8 @@ empty string a quoted one.
 import base64
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -111,6 +112,20 @@ class TextTable:
         with console.capture() as text:
             console.print(self._table)
         self._sink.write(text.get().encode())
+
+
+@contextmanager
+def ending(writer: RowWriter) -> Iterator[RowWriter]:
+    """Close a writer at the end, also after an error; but who interrupts waits for no table."""
+    interrupted = False
+    try:
+        yield writer
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        if not (interrupted and isinstance(writer, TextTable)):
+            writer.close()
 
 
 FORMATS: dict[str, Callable[[BinaryIO, pa.Schema], RowWriter]] = {

@@ -27,9 +27,13 @@ def printable(text: str) -> str:
     )
 
 
-def on_terminal(stream: TextIO) -> bool:
-    """Whether a person is looking. Not rich's own guess, which FORCE_COLOR turns."""
-    return stream.isatty()
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is looking. Not rich's own guess, which FORCE_COLOR turns.
+
+    Args:
+        stream: one of `sys`, which is None in a process that was started without it.
+    """
+    return stream is not None and stream.isatty()
 
 
 def show(rows: Sequence[Mapping[str, object]]) -> None:

@@ -151,14 +151,13 @@ class _Landing:
         records, end = self._source.read(start)
         files = self._write(records)
         version = self._version_before
-        # Also where the offset alone has moved: a stream that was seen to be gone is forgotten.
-        if files.rows or (start is not None and end != start):
+        # Also where the offset alone has moved: past rows that were skipped, or since a stream
+        # that was seen to be gone is forgotten.
+        if version is None or files.rows or end != start:
             # After the rows and before the commit: an entry that a commit names is whole,
             # and covers rows that were handed over.
             transaction = Transaction(app_id, log.append(last, start, end))
             version = self._target.commit(files.added, "append", transaction)
-        elif version is None:
-            version = self._target.commit([], "append")
         return self._result("append", files, records, version)
 
     def _write(self, records: Records) -> DataFiles:

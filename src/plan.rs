@@ -24,11 +24,23 @@ struct Range {
     /// Where an earlier read ended; None is the beginning.
     start: Option<Position>,
     through: Position,
+    /// Entries in the whole stream: there are no more in the range.
+    length: u64,
 }
 
 impl Range {
     fn after(&self) -> EntryId {
         self.start.map_or(EntryId::MIN, |position| position.id)
+    }
+
+    /// What reads so many entries after one id, through another.
+    fn piece(&self, after: EntryId, through: EntryId, left: u64) -> Piece {
+        let at = At::Entries {
+            after,
+            through,
+            left,
+        };
+        Piece::new(self.key.as_slice().into(), self.length, at)
     }
 }
 
@@ -39,15 +51,16 @@ pub fn plan(
     options: &ReadOptions,
     receipt: &Receipt,
 ) -> Result<Plan> {
-    let now = scan_positions(node, options, receipt)?;
+    let now = scan_reach(node, options, receipt)?;
     let mut end = unread_positions(node, start, &now)?;
     let mut ranges = Vec::new();
-    for (key, through) in now {
-        let start = begin(&key, start, through, options)?;
+    for (key, reach) in now {
+        let through = reach.position;
         let range = Range {
+            start: begin(&key, start, through, options)?,
             key,
-            start,
             through,
+            length: reach.length,
         };
         if range.after() < range.through.id {
             ranges.push(range);
@@ -62,7 +75,7 @@ pub fn plan(
     let mut pieces = Vec::new();
     for (range, reached) in ranges.into_iter().zip(reached) {
         if let Some(through) = reached {
-            pieces.push(piece(&range.key, range.after(), through.id, u64::MAX));
+            pieces.push(range.piece(range.after(), through.id, u64::MAX));
         }
         // A stream whose turn has not come stays where it was.
         if let Some(position) = reached.or(range.start) {
@@ -110,16 +123,24 @@ fn begin(
 }
 
 /// The positions of all streams that match the pattern, as they are now.
-fn scan_positions(node: &mut Node, options: &ReadOptions, receipt: &Receipt) -> Result<Positions> {
+fn scan_reach(
+    node: &mut Node,
+    options: &ReadOptions,
+    receipt: &Receipt,
+) -> Result<BTreeMap<Vec<u8>, Reach>> {
     let work = Work::keys(&node.server, Some("stream"), options);
-    let mut visitor = Reach::default();
+    let mut visitor = FindReach::default();
     visit(&mut node.connection, work, &mut visitor, receipt)?;
-    Ok(visitor.positions)
+    Ok(visitor.found)
 }
 
 /// The positions in an offset of streams that this read leaves alone: those that its pattern
 /// does not match. A stream that is gone has none: should it come again, it is a new one.
-fn unread_positions(node: &mut Node, start: &Start, now: &Positions) -> Result<Positions> {
+fn unread_positions(
+    node: &mut Node,
+    start: &Start,
+    now: &BTreeMap<Vec<u8>, Reach>,
+) -> Result<Positions> {
     let Start::Positions(positions) = start else {
         return Ok(Positions::new());
     };
@@ -128,7 +149,7 @@ fn unread_positions(node: &mut Node, start: &Start, now: &Positions) -> Result<P
     let pieces = unread
         .keys()
         .map(|key| Piece::new(key.as_slice().into(), 0, At::Whole));
-    let mut visitor = Reach::default();
+    let mut visitor = FindReach::default();
     visit(
         &mut node.connection,
         Work::pieces(pieces),
@@ -136,7 +157,7 @@ fn unread_positions(node: &mut Node, start: &Start, now: &Positions) -> Result<P
         // These are not read: what became of them is not the receipt's.
         &Receipt::default(),
     )?;
-    unread.retain(|key, _| visitor.positions.contains_key(key));
+    unread.retain(|key, _| visitor.found.contains_key(key));
     Ok(unread)
 }
 
@@ -156,7 +177,7 @@ fn cap(node: &mut Node, ranges: &mut [Range], limit: u64) -> Result<Vec<Option<P
         let pieces = turn.iter().map(|index| {
             let range = &ranges[*index];
             let after = reached[*index].map_or(range.after(), |position| position.id);
-            piece(&range.key, after, range.through.id, share)
+            range.piece(after, range.through.id, share)
         });
         let mut visitor = CountEntries::default();
         visit(
@@ -198,28 +219,25 @@ fn take_turns(ranges: &mut [Range]) {
     ranges.rotate_left(usize::try_from(first).unwrap_or_default());
 }
 
-fn piece(key: &[u8], after: EntryId, through: EntryId, left: u64) -> Piece {
-    let at = At::Entries {
-        after,
-        through,
-        left,
-    };
-    Piece::new(key.into(), 0, at)
+/// How far a stream reaches, and how many entries it has.
+struct Reach {
+    position: Position,
+    length: u64,
 }
 
 /// Finds out how far streams reach.
 #[derive(Default)]
-struct Reach {
-    positions: Positions,
+struct FindReach {
+    found: BTreeMap<Vec<u8>, Reach>,
 }
 
-impl Visitor for Reach {
+impl Visitor for FindReach {
     fn size(&self) -> Option<Size> {
         None
     }
 
     fn taken(&self) -> u64 {
-        self.positions.len() as u64
+        self.found.len() as u64
     }
 
     fn first(&mut self, key: Key, size: u64, _: u64) -> Option<Piece> {
@@ -233,9 +251,9 @@ impl Visitor for Reach {
 
     fn take(&mut self, piece: Piece, replies: &mut Replies<'_>) -> Result<Outcome> {
         const GONE: i64 = -2;
-        match read_position(replies) {
-            Ok(position) => {
-                self.positions.insert(piece.key.into(), position);
+        match read_reach(replies) {
+            Ok(reach) => {
+                self.found.insert(piece.key.into(), reach);
                 Ok(Outcome::Done)
             }
             // The error for a key that is gone has no code of its own; TTL tells.
@@ -249,19 +267,24 @@ impl Visitor for Reach {
 }
 
 /// Reads what XINFO STREAM says: pairs of a name and a value, more of them with each version.
-fn read_position(replies: &mut Replies<'_>) -> Result<Position> {
+fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
     let mut id = None;
     let mut added = None;
+    let mut length = 0;
     for _ in 0..replies.pairs()? {
         match replies.bytes()? {
             b"last-generated-id" => id = EntryId::parse(replies.bytes()?),
+            b"length" => length = u64::try_from(replies.integer()?).unwrap_or_default(),
             b"entries-added" => added = u64::try_from(replies.integer()?).ok(),
             _ => replies.skip()?,
         }
     }
     let id =
         id.ok_or_else(|| Error::Protocol("XINFO STREAM gives no last-generated-id".to_owned()))?;
-    Ok(Position { id, added })
+    Ok(Reach {
+        position: Position { id, added },
+        length,
+    })
 }
 
 /// Counts the entries of ranges, and finds the last of each.

@@ -209,7 +209,7 @@ impl<V: Visitor> Visit<'_, V> {
         let elements = match (self.visitor.size(), piece.at) {
             (Some(Size::Bytes(_)), _) => return piece.size,
             (_, At::Whole) => piece.size.max(1),
-            (_, At::Index(_) | At::Cursor(_) | At::Entries { .. }) => piece.page(u64::MAX),
+            (_, At::Index(_) | At::Cursor(_) | At::Entries { .. }) => piece.page(piece.size),
             (_, At::Facts { .. }) => 1,
         };
         elements.saturating_mul(self.element_bytes)

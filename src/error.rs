@@ -68,8 +68,15 @@ impl Error {
     }
 
     /// The error for an error reply (`-CODE message`), by what a caller can do about it.
+    ///
+    /// Arguments that the server quotes are left out: they may be a password or a key's name.
     pub fn from_reply(line: &[u8]) -> Self {
         let line = shorten(line, SHOWN_REPLY);
+        let line = line
+            .split(", with args")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let (code, message) = line.split_once(' ').unwrap_or((&line, ""));
         match code {
             "NOAUTH" | "WRONGPASS" => Error::Authentication(line),
@@ -153,6 +160,8 @@ mod tests {
         let error = Error::from_reply(b"WRONGTYPE Operation against a key");
         assert!(error.is_reply("WRONGTYPE"));
         assert!(error.at("key \"a\"").is_reply("WRONGTYPE"));
+        let quoting = b"ERR unknown command 'AUTH', with args beginning with: 'canary'";
+        assert!(!Error::from_reply(quoting).to_string().contains("canary"));
         assert!(matches!(
             Error::from_reply(b"NOAUTH Authentication required."),
             Error::Authentication(_)

@@ -67,7 +67,8 @@ impl Work {
 }
 
 /// Reply bytes that may be asked for and not yet read. They stand in the server's memory, and
-/// count towards its `maxmemory` and output-buffer limits (the smallest in use is 8 MB or so).
+/// count towards its `maxmemory` and output-buffer limits; two flights of a few milliseconds
+/// each need no more to keep a server busy.
 const IN_FLIGHT_BYTES: u64 = 8 * 1024 * 1024;
 /// Half of that is one flight's, since two are under way.
 const FLIGHT_BYTES: u64 = IN_FLIGHT_BYTES / 2;

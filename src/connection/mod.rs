@@ -87,7 +87,7 @@ impl Connection {
         match (authenticated, spoken) {
             (Ok(()), spoken) => spoken,
             (Err(refused), Err(Error::Lost(_))) => Err(refused),
-            // Without the server's own words, which may quote what AUTH was given.
+            // In words of our own: before 6.0 the server's say little.
             (Err(Error::Refused { code, .. }), _) if code == "ERR" => {
                 Err(Error::Authentication(format!(
                     "AUTH was answered with {code}: the user name or password is wrong, or the \

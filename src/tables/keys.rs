@@ -143,8 +143,6 @@ impl Fact {
         if context.refused.fetch_or(self.bit, Relaxed) & self.bit != 0 {
             return Ok(None);
         }
-        // What follows are the arguments, and so a key's name.
-        let why = why.split(", with args").next().unwrap_or_default();
         let [command, subcommand] = self.command.map(String::from_utf8_lossy);
         context.receipt.warn(&format!(
             "table keys: column {} is null, since the server refuses {command} {subcommand}: {why}",

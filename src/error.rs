@@ -14,7 +14,10 @@ pub enum Error {
     Configuration(String),
     #[error("cannot connect: {0}; is a server running there, and may this machine reach it?")]
     Unreachable(#[source] io::Error),
-    #[error("the connection was lost: {0}")]
+    #[error(
+        "the connection was lost: {0}; where the server runs and the network holds, a reply may have \
+         outgrown the server's `client-output-buffer-limit`: a lower `max_in_flight_bytes` helps"
+    )]
     Lost(#[source] io::Error),
     #[error("no answer within {seconds} s (option `{option}`)")]
     Timeout { seconds: f64, option: &'static str },

@@ -6,7 +6,8 @@
 //! - [`topology`] comes to the servers to read; [`connection`] is a socket that shook hands.
 //! - [`plan`] fixes what a read of streams covers, from and to an [`offset`].
 //! - [`reader`] starts a thread a node, which goes through its keys in [`visit`]: [`scan`]
-//!   names them, the table asks for each, and [`resp`] pulls the replies apart.
+//!   names them (once each, by what it has [`seen`]), the tables ask for each, at a [`pace`] that
+//!   keeps the server busy and its memory free, and [`resp`] pulls the replies apart.
 //! - [`tables`] append rows to [`columns`], which close into record batches.
 //! - The batches come out of [`reader::Reader`]; `python` hands them on.
 //! - [`receipt`] counts all the while, and [`error`] says what went wrong and where.
@@ -19,6 +20,7 @@ pub mod connection;
 pub mod error;
 pub mod offset;
 pub mod options;
+pub mod pace;
 pub mod plan;
 pub mod reader;
 pub mod receipt;

@@ -3,15 +3,21 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use crate::error::{Error, Result, show};
 use crate::offset::{EntryId, Position, Positions, Start};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
-use crate::tables::{At, Key, Outcome, Piece, Size, after_page, entry_head, fetch_entries};
+use crate::tables::{
+    At, Key, Outcome, Piece, Size, TTL_OF_NO_KEY, after_page, entry_head, fetch_entries,
+};
 use crate::topology::Node;
-use crate::visit::{Visitor, Work, visit};
+use crate::visit::{Visitor, Wants, Work, visit};
+
+/// The table that is planned for.
+const STREAMS: &str = "streams";
 
 pub struct Plan {
     pub pieces: Vec<Piece>,
@@ -26,6 +32,8 @@ struct Range {
     through: Position,
     /// Entries in the whole stream: there are no more in the range.
     length: u64,
+    /// What an entry weighs, where that is known.
+    each: Option<u64>,
 }
 
 impl Range {
@@ -40,7 +48,10 @@ impl Range {
             through,
             left,
         };
-        Piece::new(self.key.as_slice().into(), self.length, at)
+        Piece {
+            each: self.each,
+            ..Piece::new(self.key.as_slice().into(), self.length, at)
+        }
     }
 }
 
@@ -49,10 +60,10 @@ pub fn plan(
     node: &mut Node,
     start: &Start,
     options: &ReadOptions,
-    receipt: &Receipt,
+    receipt: &Arc<Receipt>,
 ) -> Result<Plan> {
     let now = scan_reach(node, options, receipt)?;
-    let mut end = unread_positions(node, start, &now)?;
+    let mut end = unread_positions(node, start, &now, options)?;
     let mut ranges = Vec::new();
     for (key, reach) in now {
         let through = reach.position;
@@ -61,6 +72,9 @@ pub fn plan(
             key,
             through,
             length: reach.length,
+            each: reach
+                .bytes
+                .and_then(|bytes| bytes.checked_div(reach.length)),
         };
         if range.after() < range.through.id {
             ranges.push(range);
@@ -69,7 +83,7 @@ pub fn plan(
         }
     }
     let reached = match options.max_records {
-        Some(limit) => cap(node, &mut ranges, limit)?,
+        Some(limit) => cap(node, &mut ranges, limit, options)?,
         None => ranges.iter().map(|range| Some(range.through)).collect(),
     };
     let mut pieces = Vec::new();
@@ -126,11 +140,14 @@ fn begin(
 fn scan_reach(
     node: &mut Node,
     options: &ReadOptions,
-    receipt: &Receipt,
+    receipt: &Arc<Receipt>,
 ) -> Result<BTreeMap<Vec<u8>, Reach>> {
-    let work = Work::keys(&node.server, Some("stream"), options);
-    let mut visitor = FindReach::default();
-    visit(&mut node.connection, work, &mut visitor, receipt)?;
+    let mut visitor = FindReach {
+        receipt: receipt.clone(),
+        ..FindReach::default()
+    };
+    let work = Work::scan(&node.server, &[visitor.wants()], options);
+    visit(&mut node.connection, work, &mut [&mut visitor], options)?;
     Ok(visitor.found)
 }
 
@@ -140,6 +157,7 @@ fn unread_positions(
     node: &mut Node,
     start: &Start,
     now: &BTreeMap<Vec<u8>, Reach>,
+    options: &ReadOptions,
 ) -> Result<Positions> {
     let Start::Positions(positions) = start else {
         return Ok(Positions::new());
@@ -149,21 +167,22 @@ fn unread_positions(
     let pieces = unread
         .keys()
         .map(|key| Piece::new(key.as_slice().into(), 0, At::Whole));
+    // These are not read: what became of them is in a receipt of their own.
     let mut visitor = FindReach::default();
-    visit(
-        &mut node.connection,
-        Work::pieces(pieces),
-        &mut visitor,
-        // These are not read: what became of them is not the receipt's.
-        &Receipt::default(),
-    )?;
+    let work = Work::pieces(pieces);
+    visit(&mut node.connection, work, &mut [&mut visitor], options)?;
     unread.retain(|key, _| visitor.found.contains_key(key));
     Ok(unread)
 }
 
 /// How far each range may be read so that it is so many entries in all, in equal shares; None
 /// where a stream's turn has not come. Only ids are looked at: the entries are read afterwards, as they are consumed.
-fn cap(node: &mut Node, ranges: &mut [Range], limit: u64) -> Result<Vec<Option<Position>>> {
+fn cap(
+    node: &mut Node,
+    ranges: &mut [Range],
+    limit: u64,
+    options: &ReadOptions,
+) -> Result<Vec<Option<Position>>> {
     take_turns(ranges);
     let mut reached: Vec<Option<Position>> = vec![None; ranges.len()];
     let mut pending: VecDeque<usize> = (0..ranges.len()).collect();
@@ -180,12 +199,8 @@ fn cap(node: &mut Node, ranges: &mut [Range], limit: u64) -> Result<Vec<Option<P
             range.piece(after, range.through.id, share)
         });
         let mut visitor = CountEntries::default();
-        visit(
-            &mut node.connection,
-            Work::pieces(pieces),
-            &mut visitor,
-            &Receipt::default(),
-        )?;
+        let work = Work::pieces(pieces);
+        visit(&mut node.connection, work, &mut [&mut visitor], options)?;
         for index in turn {
             let range = &ranges[index];
             let counted = visitor.counts.get(range.key.as_slice()).copied();
@@ -223,46 +238,64 @@ fn take_turns(ranges: &mut [Range]) {
 struct Reach {
     position: Position,
     length: u64,
+    /// What it takes in memory, where the server says.
+    bytes: Option<u64>,
 }
 
 /// Finds out how far streams reach.
 #[derive(Default)]
 struct FindReach {
     found: BTreeMap<Vec<u8>, Reach>,
+    receipt: Arc<Receipt>,
 }
 
 impl Visitor for FindReach {
+    fn table(&self) -> &'static str {
+        STREAMS
+    }
+
+    fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::Type("stream")
+    }
+
+    /// XINFO gives the first and the last entry in full.
     fn size(&self) -> Option<Size> {
-        None
+        Some(Size::Memory { or: "XLEN" })
     }
 
     fn taken(&self) -> u64 {
         self.found.len() as u64
     }
 
-    fn first(&mut self, key: Key, size: u64, _: u64) -> Option<Piece> {
-        Some(Piece::new(key, size, At::Whole))
-    }
-
-    fn fetch(&self, piece: &Piece, to: &mut Commands) {
-        to.push(&[b"XINFO", b"STREAM", &piece.key]);
-        to.push(&[b"TTL", &piece.key]);
-    }
-
-    fn take(&mut self, piece: Piece, replies: &mut Replies<'_>) -> Result<Outcome> {
-        const GONE: i64 = -2;
-        match read_reach(replies) {
-            Ok(reach) => {
-                self.found.insert(piece.key.into(), reach);
-                Ok(Outcome::Done)
-            }
-            // The error for a key that is gone has no code of its own; TTL tells.
-            Err(error) if error.is_reply("ERR") => match replies.integer()? {
-                GONE => Ok(Outcome::Gone),
-                _ => Err(error),
-            },
-            Err(error) => Err(error),
+    fn fetch(&self, pieces: &[Piece], to: &mut Commands) {
+        for piece in pieces {
+            to.push(&[b"XINFO", b"STREAM", &piece.key]);
+            to.push(&[b"TTL", &piece.key]);
         }
+    }
+
+    fn take(&mut self, pieces: Vec<Piece>, replies: &mut Replies<'_>) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        for piece in pieces {
+            match read_reach(replies) {
+                Ok(mut reach) => {
+                    replies.skip()?;
+                    reach.bytes = piece.bytes;
+                    self.found.insert(piece.key.into(), reach);
+                }
+                // The error for a key that is gone has no code of its own; TTL tells.
+                Err(error) if error.is_reply("ERR") => match replies.integer()? {
+                    TTL_OF_NO_KEY => outcome.gone.push(piece.key),
+                    _ => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(outcome)
     }
 }
 
@@ -284,6 +317,7 @@ fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
     Ok(Reach {
         position: Position { id, added },
         length,
+        bytes: None,
     })
 }
 
@@ -292,37 +326,48 @@ fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
 struct CountEntries {
     counts: BTreeMap<Key, (u64, EntryId)>,
     taken: u64,
+    receipt: Receipt,
 }
 
 impl Visitor for CountEntries {
-    fn size(&self) -> Option<Size> {
-        None
+    fn table(&self) -> &'static str {
+        STREAMS
+    }
+
+    fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::Nothing
     }
 
     fn taken(&self) -> u64 {
         self.taken
     }
 
-    fn first(&mut self, _: Key, _: u64, _: u64) -> Option<Piece> {
-        None
+    fn fetch(&self, pieces: &[Piece], to: &mut Commands) {
+        for piece in pieces {
+            fetch_entries(piece, to);
+        }
     }
 
-    fn fetch(&self, piece: &Piece, to: &mut Commands) {
-        fetch_entries(piece, to);
-    }
-
-    fn take(&mut self, piece: Piece, replies: &mut Replies<'_>) -> Result<Outcome> {
-        let entries = replies.array()? as u64;
-        let mut last = None;
-        for _ in 0..entries {
-            last = Some(entry_head(replies)?);
-            replies.skip()?;
+    fn take(&mut self, pieces: Vec<Piece>, replies: &mut Replies<'_>) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        for piece in pieces {
+            let entries = replies.array()? as u64;
+            let mut last = None;
+            for _ in 0..entries {
+                last = Some(entry_head(replies)?);
+                replies.skip()?;
+            }
+            self.taken += entries;
+            if let Some(last) = last {
+                let counted = self.counts.entry(piece.key.clone()).or_insert((0, last));
+                *counted = (counted.0 + entries, last);
+            }
+            outcome.more = after_page(piece, entries, last);
         }
-        self.taken += entries;
-        if let Some(last) = last {
-            let counted = self.counts.entry(piece.key.clone()).or_insert((0, last));
-            *counted = (counted.0 + entries, last);
-        }
-        Ok(after_page(piece, entries, last))
+        Ok(outcome)
     }
 }

@@ -25,6 +25,8 @@ pub struct Receipt {
     pub keys_gone: Count,
     pub keys_changed_type: Count,
     pub keys_paged: Count,
+    /// Keys that were read in pages, and changed (or may have changed) meanwhile.
+    pub keys_inconsistent: Count,
     pub rows: Count,
     pub rows_skipped: Count,
     pub values_replaced: Count,
@@ -43,6 +45,7 @@ impl Default for Receipt {
             keys_gone: Count::default(),
             keys_changed_type: Count::default(),
             keys_paged: Count::default(),
+            keys_inconsistent: Count::default(),
             rows: Count::default(),
             rows_skipped: Count::default(),
             values_replaced: Count::default(),
@@ -57,7 +60,7 @@ impl Default for Receipt {
 
 impl Receipt {
     /// The counts by name, in the order in which to show them.
-    pub fn counts(&self) -> [(&'static str, u64); 9] {
+    pub fn counts(&self) -> [(&'static str, u64); 10] {
         [
             ("rows", self.rows.get()),
             ("bytes", self.bytes.get()),
@@ -66,6 +69,7 @@ impl Receipt {
             ("keys_gone", self.keys_gone.get()),
             ("keys_changed_type", self.keys_changed_type.get()),
             ("keys_paged", self.keys_paged.get()),
+            ("keys_inconsistent", self.keys_inconsistent.get()),
             ("rows_skipped", self.rows_skipped.get()),
             ("values_replaced", self.values_replaced.get()),
         ]

@@ -189,8 +189,8 @@ def test_libraries_take_a_kept_read_more_than_once(
 
 RECEIPT_KEYS = {
     *("table", "complete", "seconds", "rows", "bytes", "keys_scanned", "duplicates_dropped"),
-    *("keys_gone", "keys_changed_type", "keys_paged", "rows_skipped", "values_replaced"),
-    "warnings",
+    *("keys_gone", "keys_changed_type", "keys_paged", "keys_inconsistent"),
+    *("rows_skipped", "values_replaced", "warnings"),
 }
 
 

@@ -28,7 +28,7 @@ MAY_USE = {
 }
 """What each module of the crate may use besides itself; the layers follow below."""
 
-LAYERS = ["scan", "visit", "plan", "reader", "python"]
+LAYERS = ["pace", "scan", "visit", "plan", "reader", "python"]
 """Each of these may use all modules above, and those that stand before it here."""
 
 

@@ -4,7 +4,13 @@
 `lakeflow-redis` is the same from a shell.
 """
 
-from lakeflow_redis._core import LakeflowConnect, Records, Schema, __version__
+from lakeflow_redis._core import (
+    LakeflowConnect,
+    Records,
+    Schema,
+    TableBatches,
+    __version__,
+)
 from lakeflow_redis.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -36,5 +42,6 @@ __all__ = [
     "RedisTimeoutError",
     "Schema",
     "ServerError",
+    "TableBatches",
     "__version__",
 ]

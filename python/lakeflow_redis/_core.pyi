@@ -1,11 +1,18 @@
 """The compiled core: a connector, what it reads, and the table of its options."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self, TypedDict, final, type_check_only
 
 import pyarrow as pa
 
-__all__ = ["LakeflowConnect", "Records", "Schema", "__version__", "option_specs"]
+__all__ = [
+    "LakeflowConnect",
+    "Records",
+    "Schema",
+    "TableBatches",
+    "__version__",
+    "option_specs",
+]
 
 __version__: str
 
@@ -82,8 +89,9 @@ class Records:
         - `keys_scanned`: keys that SCAN named, `duplicates_dropped`: those it named again
         - `keys_gone`: keys that were gone by the time they were read
         - `keys_changed_type`: keys that had become another type by then
-        - `keys_paged`: keys too large for one reply, read in several, so that a change made
-          meanwhile may show in one part and not in another
+        - `keys_paged`: keys too large for one reply, read in several
+        - `keys_inconsistent`: those of them whose rows may be of several moments, since they
+          changed each time they were read (by WATCH), or since the server would not tell
         - `rows_skipped`: rows left out because of `invalid_utf8=skip`
         - `values_replaced`: values altered or nulled because of `invalid_utf8=replace|null`
         - `warnings`: list of str
@@ -118,6 +126,45 @@ class Records:
 
     def _repr_html_(self) -> str:
         """The columns with the first rows, for a notebook. Reads ahead at most one batch."""
+
+@final
+class TableBatches:
+    """What a read of several tables came to: their record batches, as they come out of one scan.
+
+    One pass, in bounded memory: `for table, batch in tables`. Batches of different tables come
+    in any order.
+    """
+
+    @property
+    def schemas(self) -> dict[str, Schema]:
+        """The columns of each table. Reads nothing."""
+
+    @property
+    def receipts(self) -> dict[str, dict[str, Any]]:
+        """What has happened so far with each table; see `Records.receipt`."""
+
+    def __iter__(self) -> Self:
+        """Itself.
+
+        Raises:
+            ConsumedError: the batches were read already.
+        """
+
+    def __next__(self) -> tuple[str, pa.RecordBatch]:
+        """The name of a table, and its next batch of at most about 64 k rows or 8 MiB.
+
+        Raises:
+            LakeflowRedisError: the read failed; see `lakeflow_redis.exceptions`. None of the
+                tables is complete then.
+        """
+
+    def read_all(self) -> dict[str, pa.Table]:
+        """Read what is left into a pyarrow table for each that was asked for.
+
+        Raises:
+            ConsumedError: the batches were read already.
+            LakeflowRedisError: as above.
+        """
 
 @final
 class LakeflowConnect:
@@ -190,6 +237,32 @@ class LakeflowConnect:
             PermissionDeniedError: the user may not do what the read needs.
             DataLossError: a stream was deleted and created anew since the offset, and
                 `fail_on_data_loss` is not `false`.
+        """
+
+    def read_tables(
+        self,
+        table_names: Iterable[str],
+        start_offsets: Mapping[str, Mapping[str, Any] | None] | None = None,
+        table_options: Mapping[str, str] | None = None,
+    ) -> tuple[TableBatches, dict[str, dict[str, Any]]]:
+        """Read several tables, going through the server's keys once.
+
+        Where `keys` is among them, it finds out each key's type and time to live for the others.
+        Planning `streams` takes a scan of its own.
+
+        Args:
+            table_names: the tables, each once.
+            start_offsets: by table, as for `read_table`; one that is left out is None.
+            table_options: options for reading all of them, over the connector's.
+
+        Returns:
+            The tables' batches, which arrive as they are consumed, and the offset after each
+            table.
+
+        Raises:
+            ConfigurationError: as `read_table`; also for a table that is named twice, or for an
+                offset of a table that is not to be read.
+            LakeflowRedisError: as `read_table`.
         """
 
     def _repr_html_(self) -> str:

@@ -15,6 +15,8 @@ pub enum Builder {
     Bytes(BytesBuilder),
     Long(Vec<i64>, NullBufferBuilder),
     Double(Vec<f64>),
+    /// Nobody wants these.
+    Unasked,
 }
 
 pub struct BytesBuilder {
@@ -28,6 +30,7 @@ pub struct BytesBuilder {
 pub enum Built {
     Bytes(Cells),
     Number(ArrayRef),
+    Unasked,
 }
 
 /// Byte strings as Arrow lays them out, before anything is said of their encoding.
@@ -71,6 +74,7 @@ impl Builder {
                 let values = std::mem::replace(values, room);
                 Built::Number(Arc::new(Float64Array::from(values)))
             }
+            Builder::Unasked => Built::Unasked,
         })
     }
 }
@@ -85,6 +89,12 @@ impl BytesBuilder {
             offsets: starts,
             nulls: NullBufferBuilder::new(0),
         }
+    }
+
+    /// The length of the cell that has not ended.
+    pub fn open_cell(&self) -> usize {
+        let begin = self.offsets.last().copied().unwrap_or_default();
+        self.values.len() - usize::try_from(begin).unwrap_or_default()
     }
 
     pub fn end_cell(&mut self) {

@@ -3,81 +3,39 @@
 //! Cells are bytes until a batch closes; only there is UTF-8 asked for, once for a whole
 //! column, and only there does `invalid_utf8` decide.
 
+mod asked;
 mod cells;
+mod held;
 mod undecodable;
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::options::{InvalidUtf8, ReadOptions, ValueType};
+use crate::options::{InvalidUtf8, ReadOptions};
 use crate::receipt::Receipt;
 
+pub use asked::{Asked, Column, Type, column, key};
+
 use cells::{Builder, Built};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
-    /// A name or value out of Redis: any bytes; Utf8 or Binary by `value_type`.
-    Bytes,
-    /// A text that the server or we ourselves made.
-    Text,
-    Long,
-    Double,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Column {
-    pub name: &'static str,
-    pub kind: Type,
-    /// Whether it is part of the table's primary key.
-    pub key: bool,
-}
-
-pub const fn key(name: &'static str, kind: Type) -> Column {
-    Column {
-        name,
-        kind,
-        key: true,
-    }
-}
-
-pub const fn column(name: &'static str, kind: Type) -> Column {
-    Column {
-        name,
-        kind,
-        key: false,
-    }
-}
-
-/// The Arrow schema of columns under these options.
-pub fn schema(columns: &[Column], options: &ReadOptions) -> SchemaRef {
-    let field = |column: &Column| {
-        let data_type = match column.kind {
-            Type::Bytes if options.value_type == ValueType::Binary => DataType::Binary,
-            Type::Bytes | Type::Text => DataType::Utf8,
-            Type::Long => DataType::Int64,
-            Type::Double => DataType::Float64,
-        };
-        // A name that is not UTF-8 is a null under `invalid_utf8=null`, key or not.
-        let may_be_undecodable =
-            data_type == DataType::Utf8 && options.invalid_utf8 == InvalidUtf8::Null;
-        Field::new(column.name, data_type, !column.key || may_be_undecodable)
-    };
-    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
-}
+use held::Held;
 
 /// A batch closes at so many rows: what Spark and DuckDB like to be given.
 const BATCH_ROWS: usize = 64 * 1024;
 /// … or at so many bytes, so that a few batches under way stay small beside a worker's memory.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
+/// Tables that are read together have smaller batches, down to this part of that.
+const MOST_PARTS: usize = 4;
+
 /// Builds the batches of one table.
 pub struct Rows {
     table: &'static str,
     columns: &'static [Column],
+    asked: Asked,
     schema: SchemaRef,
     invalid_utf8: InvalidUtf8,
     receipt: Arc<Receipt>,
@@ -87,31 +45,45 @@ pub struct Rows {
     rows: usize,
     taken: u64,
     bytes: usize,
+    /// At how many bytes a batch closes.
+    batch_bytes: usize,
+    held: Option<Held>,
     sink: Sink,
+}
+
+/// The cells of a batch, by column.
+struct Closed {
+    cells: Vec<Built>,
+    rows: usize,
 }
 
 /// Where batches go as they close; an error ends the read.
 pub type Sink = Box<dyn FnMut(RecordBatch) -> Result<()> + Send>;
 
 impl Rows {
+    /// A builder beside so many others, which share the memory for their open batches.
     pub fn new(
         table: &'static str,
-        columns: &'static [Column],
+        asked: Asked,
         options: &ReadOptions,
         receipt: Arc<Receipt>,
+        others: usize,
         sink: Sink,
     ) -> Self {
         Rows {
+            batch_bytes: BATCH_BYTES / (others + 1).min(MOST_PARTS),
             table,
-            columns,
-            schema: schema(columns, options),
+            columns: asked.columns,
+            schema: asked.schema(options),
             invalid_utf8: options.invalid_utf8,
             receipt,
-            builders: columns.iter().map(|c| Builder::new(c.kind)).collect(),
+            builders: asked.builders(),
+            asked,
             next: 0,
             rows: 0,
             taken: 0,
             bytes: 0,
+            held: None,
             sink,
         }
     }
@@ -132,6 +104,16 @@ impl Rows {
         }
         self.next += 1;
         self
+    }
+
+    /// A part of the next cell, which `bytes` or `write` ends; returns the cell's length so far.
+    pub fn part(&mut self, value: &[u8]) -> usize {
+        let Some(Builder::Bytes(builder)) = self.builders.get_mut(self.next) else {
+            return 0;
+        };
+        builder.values.extend_from_slice(value);
+        self.bytes += value.len();
+        builder.open_cell()
     }
 
     /// The next cell of the row: a number, or null.
@@ -178,7 +160,7 @@ impl Rows {
         if self.bytes > i32::MAX as usize {
             self.check_offsets()?;
         }
-        if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+        if self.rows >= BATCH_ROWS || self.bytes >= self.batch_bytes {
             self.close()?;
         }
         Ok(())
@@ -194,14 +176,26 @@ impl Rows {
         if self.rows == 0 {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.rows);
-        self.bytes = 0;
-        let built = self
-            .builders
-            .iter_mut()
-            .map(Builder::take)
-            .collect::<Result<Vec<_>>>()?;
-        let batch = self.batch(&built, rows)?;
+        let bytes = std::mem::take(&mut self.bytes);
+        let closed = Closed {
+            rows: std::mem::take(&mut self.rows),
+            cells: self
+                .builders
+                .iter_mut()
+                .map(Builder::take)
+                .collect::<Result<_>>()?,
+        };
+        let Some(held) = &mut self.held else {
+            return self.hand_over(&closed);
+        };
+        if held.add(closed, bytes) {
+            return Ok(());
+        }
+        self.release()
+    }
+
+    fn hand_over(&mut self, closed: &Closed) -> Result<()> {
+        let batch = self.batch(&closed.cells, closed.rows)?;
         self.receipt.rows.add(batch.num_rows() as u64);
         if batch.num_rows() > 0 {
             (self.sink)(batch)?;
@@ -226,19 +220,18 @@ impl Rows {
 
     fn batch(&self, built: &[Built], rows: usize) -> Result<RecordBatch> {
         let mut keep = None;
-        let mut arrays = Vec::with_capacity(built.len());
-        for (index, cells) in built.iter().enumerate() {
-            let array = match cells {
+        let mut arrays = Vec::with_capacity(self.asked.places.len());
+        for (field, place) in self.schema.fields().iter().zip(&self.asked.places) {
+            let array: ArrayRef = match &built[*place] {
                 Built::Number(array) => array.clone(),
-                Built::Bytes(cells)
-                    if self.schema.field(index).data_type() == &DataType::Binary =>
-                {
+                Built::Bytes(cells) if field.data_type() == &DataType::Binary => {
                     Arc::new(cells.clone().binary()?)
                 }
                 Built::Bytes(cells) => match cells.clone().text() {
                     Ok(array) => Arc::new(array),
-                    Err(_) => self.decode(built, index, rows, &mut keep)?,
+                    Err(_) => self.decode(built, *place, rows, &mut keep)?,
                 },
+                Built::Unasked => continue,
             };
             arrays.push(array);
         }
@@ -279,13 +272,9 @@ mod tests {
             sender.send(batch).unwrap();
             Ok(())
         });
-        let rows = Rows::new(
-            "test",
-            COLUMNS,
-            &options.read().unwrap(),
-            Arc::default(),
-            sink,
-        );
+        let read = options.read().unwrap();
+        let asked = Asked::of("test", COLUMNS, &read).unwrap();
+        let rows = Rows::new("test", asked, &read, Arc::default(), 0, sink);
         (rows, receiver)
     }
 
@@ -366,5 +355,46 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(batches.try_recv().unwrap().num_rows(), 4);
+    }
+
+    #[test]
+    fn only_columns_that_were_asked_for_come_in_their_order() {
+        let batch = fill(&[("columns", "x,name")], &[b"a", b"\xff"]).unwrap();
+        let names = batch.schema();
+        let names: Vec<_> = names.fields().iter().map(|field| field.name()).collect();
+        assert_eq!(names, ["x", "name"]);
+        assert_eq!(batch.num_rows(), 2);
+        // The row is still named.
+        let error = fill(&[("columns", "value")], &[b"\xff"]).unwrap_err();
+        assert!(error.to_string().contains("name \"k0\""), "{error}");
+    }
+
+    #[test]
+    fn held_rows_can_be_undone_until_they_are_too_many() {
+        let add = |rows: &mut Rows, value: &[u8]| {
+            let row = rows.bytes(b"k").bytes(value).long(1).double(0.0);
+            row.end_row().unwrap();
+        };
+        let (mut rows, batches) = rows(&[]);
+        add(&mut rows, b"before");
+        rows.hold().unwrap();
+        assert_eq!(batches.try_recv().unwrap().num_rows(), 1);
+        add(&mut rows, b"undone");
+        rows.close().unwrap();
+        rows.bytes(b"k").part(b"half a cell");
+        assert!(rows.undo());
+        add(&mut rows, b"after");
+        rows.close().unwrap();
+        let batch = batches.try_recv().unwrap();
+        assert_eq!(batch.column(1).as_string::<i32>().value(0), "after");
+
+        rows.hold().unwrap();
+        for _ in 0..5 {
+            add(&mut rows, &vec![b'x'; BATCH_BYTES]);
+        }
+        assert!(batches.try_recv().is_ok());
+        assert!(!rows.undo());
+        rows.close().unwrap();
+        assert_eq!(batches.try_iter().count(), 4);
     }
 }

@@ -7,6 +7,8 @@ mod stream;
 mod waiting;
 mod wire;
 
+use std::time::{Duration, Instant};
+
 use redis::{ErrorKind, RedisResult, Value};
 
 use crate::error::{Error, Result};
@@ -29,6 +31,8 @@ pub struct Connection {
     failed: Option<Error>,
     /// Whether replies and commands can no longer be told to belong together.
     broken: bool,
+    /// The shortest time in which an answer came.
+    round_trip: Duration,
 }
 
 impl Connection {
@@ -40,8 +44,11 @@ impl Connection {
             db: options.db,
             failed: None,
             broken: false,
+            round_trip: Duration::MAX,
         };
+        let began = Instant::now();
         connection.shake_hands(options)?;
+        connection.round_trip = began.elapsed();
         Ok(connection)
     }
 
@@ -138,11 +145,24 @@ impl Connection {
     /// Asks one command on the control plane.
     pub fn query<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T> {
         self.failed = None;
-        command.query(self).map_err(|error| {
+        let began = Instant::now();
+        let answer = command.query(self);
+        self.round_trip = self.round_trip.min(began.elapsed());
+        answer.map_err(|error| {
             self.failed
                 .take()
                 .unwrap_or_else(|| Error::Protocol(error.to_string()))
         })
+    }
+
+    /// How far away the server is: the shortest time in which it has answered so far.
+    pub fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    /// Sleeps, and ends that like any wait when the caller wants no more.
+    pub fn pause(&self, time: Duration) -> Result<()> {
+        Ok(waiting::pause(time, &self.decoder.reader.cancel)?)
     }
 
     /// Keeps our error for `query`, and gives the crate one that says the same.

@@ -73,3 +73,18 @@ impl Waited {
         }
     }
 }
+
+/// Sleeps for a time that can be called off.
+pub fn pause(time: Duration, cancel: &Cancel) -> io::Result<()> {
+    let until = Instant::now() + time;
+    loop {
+        if cancel() {
+            return Err(io::Error::other(Error::Interrupted));
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(SLICE));
+    }
+}

@@ -8,18 +8,18 @@ mod references;
 mod table;
 mod typed;
 mod url;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 pub use table::{Kind, OPTIONS, OptionSpec, Scope, nearest};
 pub use typed::{Address, ConnectionOptions, InvalidUtf8, ReadOptions, Secret, ValueType};
 
-use references::{has_reference, resolve};
-use table::{parse_seconds, spec_of};
+use references::has_reference;
+use table::spec_of;
 
 /// Strings that were checked against [`OPTIONS`], references unresolved.
 #[derive(Clone, Default)]
@@ -147,7 +147,14 @@ impl Options {
         let pattern = self.required("key_pattern")?;
         Ok(ReadOptions {
             key_pattern: (pattern != "*").then(|| pattern.into_bytes()),
-            batch_size: self.integer("batch_size")?.unwrap_or(1),
+            batch_size: self.integer("batch_size")?,
+            columns: self.list("columns")?,
+            fields: self.list("fields")?.map(|names| {
+                let bytes = names.into_iter().map(String::into_bytes);
+                bytes.map(Vec::into_boxed_slice).collect()
+            }),
+            in_flight_bytes: self.narrow("max_in_flight_bytes")?,
+            server_share: self.share("max_server_share")?,
             value_type: match self.required("value_type")?.as_str() {
                 "binary" => ValueType::Binary,
                 _ => ValueType::String,
@@ -194,49 +201,6 @@ impl Options {
             host: host_name(&self.text("host")?.unwrap_or_default())?,
             port: self.narrow("port")?,
         })
-    }
-
-    /// A value or its default, references resolved and checked.
-    fn text(&self, name: &'static str) -> Result<Option<String>> {
-        let spec = spec_of(name, Scope::Connection)?;
-        let Some(value) = self.values.get(name) else {
-            return Ok(spec.default.map(str::to_owned));
-        };
-        if !has_reference(value) {
-            return Ok(Some(value.clone()));
-        }
-        let resolved = resolve(spec, value)?;
-        // What came by reference may be a secret, whatever the option is.
-        spec.check_shown_as(&resolved, value)?;
-        Ok(Some(resolved))
-    }
-
-    fn required(&self, name: &'static str) -> Result<String> {
-        self.text(name)?
-            .ok_or_else(|| Error::Configuration(format!("option `{name}` is not set")))
-    }
-
-    fn integer(&self, name: &'static str) -> Result<Option<u64>> {
-        let parse = |text: String| {
-            text.parse()
-                .map_err(|_| Error::Configuration(format!("option `{name}` is not a number")))
-        };
-        self.text(name)?.map(parse).transpose()
-    }
-
-    /// An integer whose kind bounds it to `T`.
-    fn narrow<T: TryFrom<u64> + Default>(&self, name: &'static str) -> Result<T> {
-        T::try_from(self.integer(name)?.unwrap_or_default())
-            .map_err(|_| Error::Configuration(format!("option `{name}` is out of range")))
-    }
-
-    fn seconds(&self, name: &'static str) -> Result<Duration> {
-        parse_seconds(&self.required(name)?)
-            .ok_or_else(|| Error::Configuration(format!("option `{name}` is not a time")))
-    }
-
-    fn flag(&self, name: &'static str) -> Result<bool> {
-        Ok(self.required(name)?.eq_ignore_ascii_case("true"))
     }
 }
 
@@ -357,11 +321,27 @@ mod tests {
     #[test]
     fn one_read_has_its_own_options_over_the_connectors() {
         let base = options(&[("host", "a"), ("batch_size", "5")]).unwrap();
-        assert_eq!(base.read().unwrap().batch_size, 5);
+        assert_eq!(base.read().unwrap().batch_size, Some(5));
         let read = base.for_read([("batch_size", "7")]).unwrap();
-        assert_eq!(read.read().unwrap().batch_size, 7);
+        assert_eq!(read.read().unwrap().batch_size, Some(7));
         let refused = base.for_read([("host", "b")]).unwrap_err().to_string();
         assert!(refused.contains("connector as a whole"), "{refused}");
+    }
+
+    #[test]
+    fn lists_are_names_between_commas_or_json() {
+        let fields = |given| {
+            let read = options(&[("host", "a"), ("fields", given)])?.read()?;
+            let fields = read.fields.unwrap_or_default();
+            let fields = fields.iter().map(|name| String::from_utf8_lossy(name));
+            Ok::<_, Error>(fields.collect::<Vec<_>>().join("|"))
+        };
+        assert_eq!(fields("a, b").unwrap(), "a|b");
+        assert_eq!(fields(r#"["a,b", " "]"#).unwrap(), "a,b| ");
+        assert_eq!(fields(r#"[""]"#).unwrap(), "");
+        for wrong in ["", "a,,b", "a,a", "[]", "[1]", "[\"a\""] {
+            assert!(fields(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

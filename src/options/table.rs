@@ -1,5 +1,6 @@
 //! The one table of option keys: what each is called, takes and does.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -7,10 +8,17 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Text,
-    Integer { min: u64, max: u64 },
+    Integer {
+        min: u64,
+        max: u64,
+    },
     Seconds,
+    /// A part of a whole: a thousandth at least, and at most 1.
+    Share,
     Flag,
     Choice(&'static [&'static str]),
+    /// Names: between commas, or as a JSON array of strings.
+    List,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,9 +172,40 @@ pub const OPTIONS: &[OptionSpec] = &[
             min: 1,
             max: MAX_SCAN_COUNT,
         },
-        Some("1000"),
+        None,
         Scope::Table,
-        "How many keys to ask for per SCAN (its COUNT).",
+        "How many keys to ask for per SCAN (its COUNT); by default what keeps the server busy and its other clients served.",
+    ),
+    option(
+        "columns",
+        Kind::List,
+        None,
+        Scope::Table,
+        "The columns to read, in this order, between commas or as a JSON array; nothing is fetched for the others.",
+    ),
+    option(
+        "fields",
+        Kind::List,
+        None,
+        Scope::Table,
+        "`hashes`: the fields to read, between commas or as a JSON array; other fields are not fetched.",
+    ),
+    option(
+        "max_in_flight_bytes",
+        Kind::Integer {
+            min: 64 * 1024,
+            max: 1024 * 1024 * 1024,
+        },
+        Some("8388608"),
+        Scope::Table,
+        "Reply bytes that may be asked for and not yet read; they take memory on the server.",
+    ),
+    option(
+        "max_server_share",
+        Kind::Share,
+        Some("1"),
+        Scope::Table,
+        "The share of the server's time that a read may take, such as `0.25`; it pauses in between.",
     ),
     option(
         "value_type",
@@ -205,7 +244,13 @@ impl OptionSpec {
             Kind::Text => "a text".to_owned(),
             Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Seconds => "a number of seconds above 0 and below 1e9".to_owned(),
+            Kind::Share => "a number from 0.001 to 1".to_owned(),
             Kind::Flag => "`true` or `false`".to_owned(),
+            Kind::List => {
+                "names, no two of them equal, between commas or (where it begins with `[`) as a \
+                 JSON array of strings"
+                    .to_owned()
+            }
             Kind::Choice(choices) => format!("one of `{}`", choices.join("`, `")),
         }
     }
@@ -223,6 +268,8 @@ impl OptionSpec {
                 .parse::<u64>()
                 .is_ok_and(|number| (min..=max).contains(&number)),
             Kind::Seconds => parse_seconds(value).is_some(),
+            Kind::Share => parse_share(value).is_some(),
+            Kind::List => parse_list(value).is_some(),
             Kind::Flag => ["true", "false"]
                 .iter()
                 .any(|flag| value.eq_ignore_ascii_case(flag)),
@@ -242,6 +289,26 @@ impl OptionSpec {
 pub fn parse_seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
     (seconds > 0.0 && seconds < 1e9).then(|| Duration::from_secs_f64(seconds))
+}
+
+pub fn parse_share(text: &str) -> Option<f64> {
+    let share: f64 = text.parse().ok()?;
+    (0.001..=1.0).contains(&share).then_some(share)
+}
+
+pub fn parse_list(text: &str) -> Option<Vec<String>> {
+    let names: Vec<String> = match text.trim_start() {
+        json if json.starts_with('[') => serde_json::from_str(json).ok()?,
+        names => names
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect(),
+    };
+    let different: HashSet<_> = names.iter().collect();
+    let all_differ = different.len() == names.len() && !names.is_empty();
+    // Between commas, nothing is a slip; as JSON it is a name.
+    let slip = !text.trim_start().starts_with('[') && names.contains(&String::new());
+    (all_differ && !slip).then_some(names)
 }
 
 pub fn spec_of(name: &str, scope: Scope) -> Result<&'static OptionSpec> {

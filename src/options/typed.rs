@@ -58,7 +58,15 @@ pub enum ValueType {
 pub struct ReadOptions {
     /// None where every key matches.
     pub key_pattern: Option<Vec<u8>>,
-    pub batch_size: u64,
+    /// SCAN's COUNT; None where it is chosen while reading.
+    pub batch_size: Option<u64>,
+    /// The columns to read, in their order; None for all.
+    pub columns: Option<Vec<String>>,
+    /// The fields to read of hashes; None for all.
+    pub fields: Option<Vec<Box<[u8]>>>,
+    pub in_flight_bytes: u64,
+    /// The most of the server's time to take, 1 being all of it.
+    pub server_share: f64,
     pub value_type: ValueType,
     pub invalid_utf8: InvalidUtf8,
     pub max_records: Option<u64>,

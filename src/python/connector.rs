@@ -1,7 +1,7 @@
 //! `LakeflowConnect`.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use serde_json::Value;
 
 use super::errors::ConfigurationError;
@@ -9,8 +9,10 @@ use super::html;
 use super::records::Records;
 use super::schema::Schema;
 use super::stream::Stream;
+use super::tables::TableBatches;
 use super::waiting::interruptible;
 use crate::options::Options;
+use crate::reader::Wanted;
 use crate::tables::{TABLES, table};
 use crate::{reader, topology};
 
@@ -69,10 +71,15 @@ impl LakeflowConnect {
         table_name: &str,
         table_options: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        self.for_read(table_options)?.read()?;
         let spec = table(table_name)?.spec();
+        let asked = reader::asked(table_name, &self.for_read(table_options)?)?;
         let metadata = PyDict::new(py);
-        metadata.set_item("primary_keys", spec.primary_keys().collect::<Vec<_>>())?;
+        // Rows without a part of their key cannot be told apart.
+        let keys = match asked.has_primary_key() {
+            true => spec.primary_keys().collect(),
+            false => Vec::new(),
+        };
+        metadata.set_item("primary_keys", keys)?;
         metadata.set_item("cursor_field", spec.cursor_field)?;
         metadata.set_item("ingestion_type", spec.ingestion_type())?;
         Ok(metadata)
@@ -92,10 +99,43 @@ impl LakeflowConnect {
         let (reader, end) = interruptible(py, |cancel| {
             reader::read_table(name, &start, &options, cancel)
         })?;
-        let end = py
-            .import("json")?
-            .call_method1("loads", (end.to_string(),))?;
-        Ok((Records(Stream::new(name, reader)), end))
+        let end = offset_to_python(py, &end)?;
+        let [part] = reader.parts() else {
+            return Err(ConfigurationError::new_err("one table makes one stream"));
+        };
+        let part = part.clone();
+        Ok((Records(Stream::new(part, reader)), end))
+    }
+
+    #[pyo3(signature = (table_names, start_offsets=None, table_options=None))]
+    fn read_tables<'py>(
+        &self,
+        py: Python<'py>,
+        table_names: &Bound<'py, PyAny>,
+        start_offsets: Option<&Bound<'py, PyAny>>,
+        table_options: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(TableBatches, Bound<'py, PyDict>)> {
+        let names = table_list(table_names)?;
+        let options = self.for_read(table_options)?;
+        let starts = start_offsets.map_or(Ok(Vec::new()), |given| starts(given, &names))?;
+        let start = |name: &str| {
+            let given = starts.iter().find(|(table, _)| table == name);
+            given.map_or(&Value::Null, |(_, start)| start)
+        };
+        let wanted: Vec<_> = names
+            .iter()
+            .map(|table| Wanted {
+                table,
+                start: start(table),
+            })
+            .collect();
+        let (reader, ends) =
+            interruptible(py, |cancel| reader::read_tables(&wanted, &options, cancel))?;
+        let offsets = PyDict::new(py);
+        for (name, end) in names.iter().zip(&ends) {
+            offsets.set_item(name, offset_to_python(py, end)?)?;
+        }
+        Ok((TableBatches::new(reader), offsets))
     }
 
     fn __reduce__<'py>(
@@ -137,6 +177,61 @@ impl LakeflowConnect {
         let given = table_options.map_or(Ok(Vec::new()), |given| pairs(given, "table_options"))?;
         Ok(self.options.for_read(given)?)
     }
+}
+
+/// Names of tables: anything that can be gone through, but not a single string.
+fn table_list(given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    let names = match given.is_instance_of::<PyString>() {
+        true => None,
+        false => given.try_iter().ok(),
+    };
+    let names = names.ok_or_else(|| {
+        ConfigurationError::new_err(format!(
+            "table_names must be a list of tables' names, not {}",
+            type_name(given)
+        ))
+    })?;
+    let mut list: Vec<String> = Vec::new();
+    for name in names {
+        let name = name?;
+        list.push(name.extract().map_err(|_| {
+            ConfigurationError::new_err(format!(
+                "table_names must be strings, and one is {}",
+                type_name(&name)
+            ))
+        })?);
+    }
+    if list.is_empty() {
+        return Err(ConfigurationError::new_err("table_names names no table"));
+    }
+    Ok(list)
+}
+
+/// The offsets of those tables that have one.
+fn starts(given: &Bound<'_, PyAny>, names: &[String]) -> PyResult<Vec<(String, Value)>> {
+    let items = given.call_method0("items").map_err(|_| {
+        ConfigurationError::new_err(format!(
+            "start_offsets must be a mapping of tables' names to offsets, not {}",
+            type_name(given)
+        ))
+    })?;
+    let mut starts = Vec::new();
+    for item in items.try_iter()? {
+        let (table, start): (String, Option<Bound<'_, PyAny>>) = item?.extract()?;
+        if !names.contains(&table) {
+            return Err(ConfigurationError::new_err(format!(
+                "start_offsets has one for table {table:?}, which is not to be read"
+            )));
+        }
+        let start = start.map_or(Ok(Value::Null), |start| offset_from_python(&start))?;
+        starts.push((table, start));
+    }
+    Ok(starts)
+}
+
+fn offset_to_python<'py>(py: Python<'py>, offset: &Value) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?
+        .call_method1("loads", (offset.to_string(),))
 }
 
 /// The pairs of a mapping of strings: a dict, or what Spark hands over, which is none.

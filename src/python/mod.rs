@@ -7,6 +7,7 @@ mod html;
 mod records;
 mod schema;
 mod stream;
+mod tables;
 mod waiting;
 
 use pyo3::prelude::*;
@@ -26,6 +27,8 @@ mod _core {
     use super::records::Records;
     #[pymodule_export]
     use super::schema::Schema;
+    #[pymodule_export]
+    use super::tables::TableBatches;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -40,9 +43,9 @@ fn option_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         .iter()
         .map(|spec| {
             let (kind, choices): (_, &[&str]) = match spec.kind {
-                Kind::Text => ("string", &[]),
+                Kind::Text | Kind::List => ("string", &[]),
                 Kind::Integer { .. } => ("integer", &[]),
-                Kind::Seconds => ("number", &[]),
+                Kind::Seconds | Kind::Share => ("number", &[]),
                 Kind::Flag => ("boolean", &["true", "false"]),
                 Kind::Choice(choices) => ("string", choices),
             };

@@ -17,6 +17,7 @@ use super::html;
 use super::schema::Schema;
 use super::stream::{Pass, Stream};
 use super::waiting::lock_attached;
+use crate::receipt::Receipt;
 
 #[pyclass(frozen, module = "lakeflow_redis")]
 pub struct Records(pub Arc<Stream>);
@@ -30,16 +31,7 @@ impl Records {
 
     #[getter]
     fn receipt<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let receipt = &self.0.receipt;
-        let dict = PyDict::new(py);
-        dict.set_item("table", self.0.table)?;
-        dict.set_item("complete", receipt.complete())?;
-        dict.set_item("seconds", receipt.seconds())?;
-        for (name, count) in receipt.counts() {
-            dict.set_item(name, count)?;
-        }
-        dict.set_item("warnings", receipt.warnings())?;
-        Ok(dict)
+        receipt(py, self.0.table, &self.0.receipt)
     }
 
     #[getter]
@@ -119,6 +111,23 @@ impl Records {
     }
 }
 
+/// A receipt as a dict.
+pub fn receipt<'py>(
+    py: Python<'py>,
+    table: &str,
+    receipt: &Receipt,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("table", table)?;
+    dict.set_item("complete", receipt.complete())?;
+    dict.set_item("seconds", receipt.seconds())?;
+    for (name, count) in receipt.counts() {
+        dict.set_item(name, count)?;
+    }
+    dict.set_item("warnings", receipt.warnings())?;
+    Ok(dict)
+}
+
 /// An iterator over rows.
 #[pyclass(frozen, module = "lakeflow_redis")]
 pub struct Rows {
@@ -167,14 +176,15 @@ impl Batches {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut pass = lock_attached(py, &self.0);
-        let Some(batch) = pass.next(py)? else {
-            return Ok(None);
-        };
-        let pyarrow = py.import("pyarrow")?;
-        pyarrow
-            .call_method1("record_batch", (Batch(batch),))
-            .map(Some)
+        pass.next(py)?
+            .map(|batch| to_pyarrow(py, batch))
+            .transpose()
     }
+}
+
+pub fn to_pyarrow(py: Python<'_>, batch: RecordBatch) -> PyResult<Bound<'_, PyAny>> {
+    let pyarrow = py.import("pyarrow")?;
+    pyarrow.call_method1("record_batch", (Batch(batch),))
 }
 
 /// A batch on its way to pyarrow.

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use super::errors::{ConsumedError, LakeflowRedisWarning, to_python};
 use super::waiting::{SLICE, lock_attached};
 use crate::error::Error;
-use crate::reader::{Next, Reader};
+use crate::reader::{Next, Part, Reader};
 use crate::receipt::{Receipt, lock};
 
 /// Batches on their way from a reader to any number of Python objects.
@@ -20,8 +20,7 @@ pub struct Stream {
     pub schema: SchemaRef,
     pub receipt: Arc<Receipt>,
     state: Mutex<State>,
-    /// How many of the receipt's warnings were issued.
-    warned: AtomicUsize,
+    warnings: Warnings,
 }
 
 enum State {
@@ -44,18 +43,19 @@ enum State {
 }
 
 impl Stream {
-    pub fn new(table: &'static str, reader: Reader) -> Arc<Self> {
+    /// Of a reader's one table.
+    pub fn new(part: Part, reader: Reader) -> Arc<Self> {
         Arc::new(Stream {
-            table,
-            schema: reader.schema(),
-            receipt: reader.receipt(),
+            table: part.table,
+            schema: part.schema,
+            receipt: part.receipt,
             state: Mutex::new(State::Flowing {
                 reader,
                 ahead: VecDeque::new(),
                 begun: false,
                 given: false,
             }),
-            warned: AtomicUsize::new(0),
+            warnings: Warnings::default(),
         })
     }
 
@@ -86,7 +86,7 @@ impl Stream {
                     return Ok(Next::End);
                 };
                 *kept += 1;
-                return Ok(Next::Batch(batch.clone()));
+                return Ok(Next::Batch(0, batch.clone()));
             }
             State::Over => return Ok(Next::End),
             State::Failed(error) => return Err(error.clone()),
@@ -97,10 +97,10 @@ impl Stream {
                 ..
             } => {
                 let next = match ahead.pop_front() {
-                    Some(batch) => Ok(Next::Batch(batch)),
+                    Some(batch) => Ok(Next::Batch(0, batch)),
                     None => reader.next_within(SLICE),
                 };
-                *given |= matches!(next, Ok(Next::Batch(_)));
+                *given |= matches!(next, Ok(Next::Batch(..)));
                 next
             }
         };
@@ -128,7 +128,7 @@ impl Stream {
                 given,
                 ..
             } => match reader.next_within(SLICE) {
-                Ok(Next::Batch(batch)) => {
+                Ok(Next::Batch(_, batch)) => {
                     ahead.push_back(batch);
                     return Ok(!all);
                 }
@@ -178,10 +178,20 @@ impl Stream {
         }
     }
 
-    /// Issues the receipt's new warnings as Python warnings.
     fn warn(&self, py: Python<'_>) -> PyResult<()> {
-        let warnings = self.receipt.warnings();
-        let issued = self.warned.swap(warnings.len(), Relaxed);
+        self.warnings.issue(py, &self.receipt)
+    }
+}
+
+/// How many of a receipt's warnings were issued.
+#[derive(Default)]
+pub struct Warnings(AtomicUsize);
+
+impl Warnings {
+    /// Issues the new ones as Python warnings.
+    pub fn issue(&self, py: Python<'_>, receipt: &Receipt) -> PyResult<()> {
+        let warnings = receipt.warnings();
+        let issued = self.0.swap(warnings.len(), Relaxed);
         for message in warnings.iter().skip(issued) {
             let message = std::ffi::CString::new(message.as_str())?;
             PyErr::warn(py, &py.get_type::<LakeflowRedisWarning>(), &message, 1)?;
@@ -211,7 +221,7 @@ impl Pass {
             self.stream.warn(py)?;
             let next = py.detach(|| self.stream.pull(&mut self.kept));
             match next.map_err(|error| to_python(&error))? {
-                Next::Batch(batch) => return Ok(Some(batch)),
+                Next::Batch(_, batch) => return Ok(Some(batch)),
                 Next::End => {
                     self.stream.warn(py)?;
                     return Ok(None);
@@ -225,7 +235,7 @@ impl Pass {
     pub fn next_detached(&mut self) -> Result<Option<RecordBatch>, Arc<Error>> {
         loop {
             match self.stream.pull(&mut self.kept)? {
-                Next::Batch(batch) => return Ok(Some(batch)),
+                Next::Batch(_, batch) => return Ok(Some(batch)),
                 Next::End => return Ok(None),
                 Next::Waiting => {}
             }

@@ -67,9 +67,13 @@ impl<'a> Replies<'a> {
 
     /// The length of an array, whose values are then pulled one by one; nil has none.
     pub fn array(&mut self) -> Result<usize> {
+        Ok(self.array_or_nil()?.unwrap_or_default())
+    }
+
+    pub fn array_or_nil(&mut self) -> Result<Option<usize>> {
         match self.next()? {
-            Token::Array(length) => Ok(length),
-            Token::Nil => Ok(0),
+            Token::Array(length) => Ok(Some(length)),
+            Token::Nil => Ok(None),
             token => Err(unexpected("an array", &token)),
         }
     }

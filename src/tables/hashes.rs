@@ -1,10 +1,9 @@
 //! `hashes`: one row a field.
 
 use super::collection::{Collection, Element, Fetch};
-use super::{Origin, Size, Spec};
+use super::{Context, Key, Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::Result;
-use crate::resp::Replies;
 
 pub struct Hashes;
 
@@ -13,7 +12,6 @@ impl Collection for Hashes {
         name: "hashes",
         origin: Origin::Keys {
             key_type: Some("hash"),
-            size: Some(Size::Elements("HLEN")),
         },
         columns: &[
             key("key_name", Type::Bytes),
@@ -24,14 +22,20 @@ impl Collection for Hashes {
         ],
         cursor_field: None,
     };
+    const LENGTH: &'static str = "HLEN";
     const FETCH: Fetch = Fetch::Scan {
         whole: "HGETALL",
+        lean: "HKEYS",
         page: "HSCAN",
     };
-    const VALUES: usize = 2;
+    const VALUES: &'static [&'static str] = &["field", "value"];
 
-    fn rest(_: Element, replies: &mut Replies<'_>, rows: &mut Rows) -> Result<()> {
-        rows.bytes(replies.bytes()?);
+    fn picked(context: &Context) -> Option<(&'static str, &[Key])> {
+        context.fields.as_deref().map(|fields| ("HMGET", fields))
+    }
+
+    fn rest(_: Element, second: Option<&[u8]>, rows: &mut Rows) -> Result<()> {
+        rows.bytes(second.unwrap_or_default());
         Ok(())
     }
 }

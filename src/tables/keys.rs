@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{At, Context, Key, Origin, Outcome, Piece, Spec, Table, ttl_seconds};
+use super::{At, Context, Facts, Key, Origin, Outcome, Piece, Spec, Table};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result};
 use crate::resp::{Commands, Replies};
@@ -11,10 +11,7 @@ pub struct Keys;
 
 static SPEC: Spec = Spec {
     name: "keys",
-    origin: Origin::Keys {
-        key_type: None,
-        size: None,
-    },
+    origin: Origin::Keys { key_type: None },
     columns: &[
         key("key_name", Type::Bytes),
         column("key_type", Type::Text),
@@ -62,72 +59,104 @@ impl Table for Keys {
         &SPEC
     }
 
-    fn first(&self, key: Key, size: u64, _: u64, context: &Context) -> Option<Piece> {
+    fn first(&self, _: &Piece, _: bool, context: &Context) -> Option<At> {
         let refused = context.refused.load(Relaxed);
-        Some(Piece::new(key, size, At::Facts { refused }))
+        Some(At::Facts { refused })
     }
 
-    fn fetch(&self, piece: &Piece, to: &mut Commands) {
-        to.push(&[b"TYPE", &piece.key]);
-        // Idle time comes before whatever might touch the key.
-        IDLE.ask(piece, to);
-        to.push(&[b"TTL", &piece.key]);
-        MEMORY.ask(piece, to);
-        ENCODING.ask(piece, to);
-        REFCOUNT.ask(piece, to);
+    fn fetch(&self, pieces: &[Piece], context: &Context, to: &mut Commands) {
+        for piece in pieces {
+            // Idle time comes before whatever might touch the key.
+            IDLE.ask(piece, context, to);
+            if asks_type(context) {
+                to.push(&[b"TYPE", &piece.key]);
+            }
+            MEMORY.ask(piece, context, to);
+            ENCODING.ask(piece, context, to);
+            REFCOUNT.ask(piece, context, to);
+        }
     }
 
     fn append(
         &self,
-        piece: Piece,
+        pieces: Vec<Piece>,
         replies: &mut Replies<'_>,
         rows: &mut Rows,
         context: &Context,
     ) -> Result<Outcome> {
-        let key_type = replies.bytes()?;
-        if key_type == b"none" {
-            return Ok(Outcome::Gone);
+        let mut outcome = Outcome::default();
+        for piece in pieces {
+            let mut gone = piece.is_gone();
+            let idle = IDLE.integer(&piece, replies, context, &mut gone)?;
+            let mut key_type = Key::default();
+            if asks_type(context) {
+                key_type = replies.bytes()?.into();
+                gone |= *key_type == *b"none";
+            }
+            let memory = MEMORY.integer(&piece, replies, context, &mut gone)?;
+            let mut encoding = None;
+            if ENCODING.asked(&piece, context) {
+                let told = ENCODING.told(replies.bytes_or_nil(), context)?;
+                gone |= told == Some(None);
+                encoding = told.flatten().map(Key::from);
+            }
+            let refcount = REFCOUNT.integer(&piece, replies, context, &mut gone)?;
+            if gone {
+                outcome.gone.push(piece.key);
+                continue;
+            }
+            rows.bytes(&piece.key)
+                .bytes(&key_type)
+                .long(piece.ttl_seconds())
+                .long(memory)
+                .bytes_or_null(encoding.as_deref())
+                .long(refcount)
+                .long(idle)
+                .long(context.scanned_at)
+                .end_row()?;
+            if context.tells_types {
+                outcome.facts.push(Facts {
+                    key: piece.key,
+                    key_type,
+                    ttl: piece.ttl,
+                });
+            }
         }
-        rows.bytes(&piece.key).bytes(key_type);
-        let idle = IDLE.integer(&piece, replies, context)?;
-        rows.long(ttl_seconds(replies)?);
-        rows.long(MEMORY.integer(&piece, replies, context)?);
-        if ENCODING.asked(&piece) {
-            let encoding = ENCODING.told(replies.bytes_or_nil(), context)?.flatten();
-            rows.bytes_or_null(encoding);
-        } else {
-            rows.bytes_or_null(None);
-        }
-        rows.long(REFCOUNT.integer(&piece, replies, context)?)
-            .long(idle)
-            .long(context.scanned_at)
-            .end_row()?;
-        Ok(Outcome::Done)
+        Ok(outcome)
     }
 }
 
+fn asks_type(context: &Context) -> bool {
+    context.tells_types || context.asked.has("key_type")
+}
+
 impl Fact {
-    fn asked(self, piece: &Piece) -> bool {
-        !matches!(piece.at, At::Facts { refused } if refused & self.bit != 0)
+    fn asked(self, piece: &Piece, context: &Context) -> bool {
+        let refused = matches!(piece.at, At::Facts { refused } if refused & self.bit != 0);
+        !refused && context.asked.has(self.column)
     }
 
-    fn ask(self, piece: &Piece, to: &mut Commands) {
-        if self.asked(piece) {
+    fn ask(self, piece: &Piece, context: &Context, to: &mut Commands) {
+        if self.asked(piece, context) {
             let [command, subcommand] = self.command;
             to.push(&[command, subcommand, &piece.key]);
         }
     }
 
+    /// The fact; nil says that the key is gone.
     fn integer(
         self,
         piece: &Piece,
         replies: &mut Replies<'_>,
         context: &Context,
+        gone: &mut bool,
     ) -> Result<Option<i64>> {
-        if !self.asked(piece) {
+        if !self.asked(piece, context) {
             return Ok(None);
         }
-        Ok(self.told(replies.integer_or_nil(), context)?.flatten())
+        let told = self.told(replies.integer_or_nil(), context)?;
+        *gone |= told == Some(None);
+        Ok(told.flatten())
     }
 
     /// The fact, or None where the server will not tell it: then keys after this one are not

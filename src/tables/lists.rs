@@ -1,10 +1,9 @@
 //! `lists`: one row an element, with its index.
 
 use super::collection::{Collection, Element, Fetch};
-use super::{Origin, Size, Spec};
+use super::{Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::Result;
-use crate::resp::Replies;
 
 pub struct Lists;
 
@@ -13,7 +12,6 @@ impl Collection for Lists {
         name: "lists",
         origin: Origin::Keys {
             key_type: Some("list"),
-            size: Some(Size::Elements("LLEN")),
         },
         columns: &[
             key("key_name", Type::Bytes),
@@ -25,18 +23,21 @@ impl Collection for Lists {
         ],
         cursor_field: None,
     };
+    const LENGTH: &'static str = "LLEN";
     const FETCH: Fetch = Fetch::Range {
         command: "LRANGE",
-        options: &[],
+        second: &[],
     };
-    const VALUES: usize = 1;
+    const VALUES: &'static [&'static str] = &["value"];
     const DISTINCT: bool = false;
+    /// A list packs small numbers into three bytes each: these are some forty thousand.
+    const WHOLE_BYTES: u64 = 128 * 1024;
 
     fn lead(element: Element, rows: &mut Rows) {
         rows.long(element.index);
     }
 
-    fn rest(element: Element, _: &mut Replies<'_>, rows: &mut Rows) -> Result<()> {
+    fn rest(element: Element, _: Option<&[u8]>, rows: &mut Rows) -> Result<()> {
         rows.long(element.total);
         Ok(())
     }

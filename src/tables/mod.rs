@@ -16,7 +16,7 @@ mod strings;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
-use crate::columns::{Column, Rows};
+use crate::columns::{Asked, Column, Rows};
 use crate::error::{Error, Result};
 use crate::offset::EntryId;
 use crate::options::nearest;
@@ -58,27 +58,32 @@ pub struct Spec {
 #[derive(Debug)]
 pub enum Origin {
     /// Every key that SCAN names: those of one type, or all.
-    Keys {
-        key_type: Option<&'static str>,
-        /// The command that tells a key's size before it is fetched.
-        size: Option<Size>,
-    },
+    Keys { key_type: Option<&'static str> },
     /// Ranges of stream entries, planned from offsets.
     Entries,
     /// The server itself, asked once.
     Server,
 }
 
+/// How to ask for a key's size.
 #[derive(Clone, Copy, Debug)]
 pub enum Size {
+    /// By this command, which tells bytes.
     Bytes(&'static str),
+    /// By this command, which tells elements.
     Elements(&'static str),
+    /// By MEMORY USAGE, which costs no more and tells bytes (of large keys an estimate, from a
+    /// few elements); where that is refused, by this command, which tells elements.
+    Memory { or: &'static str },
 }
 
 impl Size {
-    pub fn command(self) -> &'static str {
+    /// The command that tells the exact length.
+    pub fn exact(self) -> &'static str {
         match self {
-            Size::Bytes(command) | Size::Elements(command) => command,
+            Size::Bytes(command) | Size::Elements(command) | Size::Memory { or: command } => {
+                command
+            }
         }
     }
 }
@@ -106,11 +111,19 @@ pub type Key = Box<[u8]>;
 #[derive(Debug)]
 pub struct Piece {
     pub key: Key,
-    /// What the size command said: bytes of a string, elements of anything else.
+    /// The place of its table among those that are read together.
+    pub table: usize,
+    /// Bytes of a string, elements of anything else, where they were asked for.
     pub size: u64,
+    /// What its reply may come to, where that is known.
+    pub bytes: Option<u64>,
+    /// What an element of it weighs, where that is known.
+    pub each: Option<u64>,
     pub at: At,
     /// How many elements may be asked for at once; more would weigh too much.
     pub most: u64,
+    /// TTL's reply, where it was asked.
+    pub ttl: Option<i64>,
     /// Members handed over so far, where pages of one key may repeat them.
     pub seen: Option<Box<Seen>>,
 }
@@ -118,9 +131,13 @@ pub struct Piece {
 /// Where in its key a piece begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
+    /// Not begun: `Table::first` says where.
+    Start,
     Whole,
     /// From this index on: LRANGE, ZRANGE.
     Index(u64),
+    /// From this byte on: GETRANGE.
+    Byte(u64),
     /// From this cursor on: HSCAN, SSCAN.
     Cursor(u64),
     /// Stream entries after one id, through another, so many at the most.
@@ -135,13 +152,24 @@ pub enum At {
     },
 }
 
+impl At {
+    /// Whether it is one of the pages of a key that is too large for one reply.
+    pub fn is_page(self) -> bool {
+        matches!(self, At::Index(_) | At::Byte(_) | At::Cursor(_))
+    }
+}
+
 impl Piece {
     pub fn new(key: Key, size: u64, at: At) -> Self {
         Piece {
             key,
+            table: 0,
             size,
+            bytes: None,
+            each: None,
             at,
             most: 1,
+            ttl: None,
             seen: None,
         }
     }
@@ -154,53 +182,139 @@ impl Piece {
         };
         self.most.min(longest).min(left).max(1)
     }
+
+    /// The time to live as a column: null where the key does not expire (or is just gone).
+    pub fn ttl_seconds(&self) -> Option<i64> {
+        self.ttl.filter(|ttl| *ttl >= 0)
+    }
+
+    /// Whether it is known how large it is.
+    pub fn has_size(&self) -> bool {
+        self.bytes.is_some() || self.size > 0 || matches!(self.at, At::Entries { .. })
+    }
+
+    /// Whether TTL was asked and found no key.
+    pub fn is_gone(&self) -> bool {
+        self.ttl == Some(TTL_OF_NO_KEY)
+    }
 }
 
-/// What became of a piece.
-pub enum Outcome {
-    Done,
-    /// The key was not there any more.
-    Gone,
+pub const TTL_OF_NO_KEY: i64 = -2;
+
+/// What became of pieces that were fetched together.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Keys that were not there any more.
+    pub gone: Vec<Key>,
     /// The next part of the same key.
-    More(Piece),
+    pub more: Option<Piece>,
+    /// Facts that were found out for the other tables that are read along.
+    pub facts: Vec<Facts>,
 }
 
-/// What is the same for all keys of one read.
+/// What one table finds out of a key for the others.
+#[derive(Debug)]
+pub struct Facts {
+    pub key: Key,
+    pub key_type: Box<[u8]>,
+    /// TTL's reply, where it was asked.
+    pub ttl: Option<i64>,
+}
+
+impl Outcome {
+    pub fn gone(key: Key) -> Self {
+        Outcome {
+            gone: vec![key],
+            ..Outcome::default()
+        }
+    }
+
+    pub fn more(piece: Piece) -> Self {
+        Outcome {
+            more: Some(piece),
+            ..Outcome::default()
+        }
+    }
+}
+
+/// What is the same for all keys that one table reads from one node.
 pub struct Context {
     /// Unix seconds, the same in every row of a read.
     pub scanned_at: i64,
     pub receipt: Arc<Receipt>,
+    pub asked: Asked,
+    /// The fields to read of hashes; None for all.
+    pub fields: Option<Vec<Key>>,
+    /// Whether keys of the database may expire: if none did when the read began, none is asked.
+    pub keys_expire: bool,
+    /// Whether `keys` tells each key's type for the other tables that are read along.
+    pub tells_types: bool,
     /// The optional facts of a key that this server refused, by bit.
     pub refused: AtomicU8,
+}
+
+impl Context {
+    pub fn asks_ttl(&self) -> bool {
+        self.keys_expire && self.asked.has("ttl_seconds")
+    }
 }
 
 pub trait Table: Send + Sync {
     fn spec(&self) -> &'static Spec;
 
-    /// The piece to begin a key of this size with; None where the size says that it is gone. A
-    /// key of more than `whole` elements is too heavy for one reply.
-    fn first(&self, key: Key, size: u64, _whole: u64, _: &Context) -> Option<Piece> {
-        Some(Piece::new(key, size, At::Whole))
+    /// The command that tells a key's size before it is fetched, where that has no bound of its
+    /// own.
+    fn size(&self, _: &Context) -> Option<Size> {
+        None
     }
 
-    /// Asks for a piece.
-    fn fetch(&self, piece: &Piece, to: &mut Commands);
+    /// How many pieces may be fetched by one command.
+    fn bundle(&self) -> usize {
+        1
+    }
 
-    /// Appends the rows of a piece from the replies to what `fetch` asked. Replies that it
+    /// Where to begin a key, which may be too large for one reply; None where its size says that
+    /// it is gone.
+    fn first(&self, _: &Piece, _large: bool, _: &Context) -> Option<At> {
+        Some(At::Whole)
+    }
+
+    /// Above so many bytes a key counts as large, however much a reply may hold.
+    fn whole_bytes(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// Asks for pieces: one, or up to a bundle of whole keys.
+    fn fetch(&self, pieces: &[Piece], context: &Context, to: &mut Commands);
+
+    /// Appends the rows of pieces from the replies to what `fetch` asked. Replies that it
     /// leaves are dropped.
     fn append(
         &self,
-        piece: Piece,
+        pieces: Vec<Piece>,
         replies: &mut Replies<'_>,
         rows: &mut Rows,
         context: &Context,
     ) -> Result<Outcome>;
+
+    /// How keys that are too large for one reply are read, where `first` may say so.
+    fn large(&self) -> Option<&dyn Large> {
+        None
+    }
 }
 
-/// TTL's reply as a column: null where the key does not expire (or is just gone).
-fn ttl_seconds(replies: &mut Replies<'_>) -> Result<Option<i64>> {
-    let ttl = replies.integer()?;
-    Ok((ttl >= 0).then_some(ttl))
+/// Reads keys page by page; `Table::fetch` asks for a page as for any piece.
+pub trait Large {
+    /// Appends what a page holds: the reply to a range, or what follows the cursor in that of
+    /// SCAN's kin.
+    fn append_page(
+        &self,
+        piece: &mut Piece,
+        last: bool,
+        replies: &mut Replies<'_>,
+        rows: &mut Rows,
+        context: &Context,
+    ) -> Result<()>;
 }
 
 #[cfg(test)]

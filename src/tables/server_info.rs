@@ -26,13 +26,13 @@ impl Table for ServerInfo {
         &SPEC
     }
 
-    fn fetch(&self, _: &Piece, to: &mut Commands) {
+    fn fetch(&self, _: &[Piece], _: &Context, to: &mut Commands) {
         to.push(&[b"INFO"]);
     }
 
     fn append(
         &self,
-        _: Piece,
+        _: Vec<Piece>,
         replies: &mut Replies<'_>,
         rows: &mut Rows,
         context: &Context,
@@ -44,7 +44,7 @@ impl Table for ServerInfo {
                 .long(context.scanned_at)
                 .end_row()?;
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::default())
     }
 }
 

@@ -1,10 +1,9 @@
 //! `sets`: one row a member.
 
 use super::collection::{Collection, Element, Fetch};
-use super::{Origin, Size, Spec};
+use super::{Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::Result;
-use crate::resp::Replies;
 
 pub struct Sets;
 
@@ -13,7 +12,6 @@ impl Collection for Sets {
         name: "sets",
         origin: Origin::Keys {
             key_type: Some("set"),
-            size: Some(Size::Elements("SCARD")),
         },
         columns: &[
             key("key_name", Type::Bytes),
@@ -24,13 +22,15 @@ impl Collection for Sets {
         ],
         cursor_field: None,
     };
+    const LENGTH: &'static str = "SCARD";
     const FETCH: Fetch = Fetch::Scan {
         whole: "SMEMBERS",
+        lean: "SMEMBERS",
         page: "SSCAN",
     };
-    const VALUES: usize = 1;
+    const VALUES: &'static [&'static str] = &["member"];
 
-    fn rest(element: Element, _: &mut Replies<'_>, rows: &mut Rows) -> Result<()> {
+    fn rest(element: Element, _: Option<&[u8]>, rows: &mut Rows) -> Result<()> {
         rows.long(element.total);
         Ok(())
     }

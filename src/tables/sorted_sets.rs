@@ -1,10 +1,9 @@
 //! `sorted_sets`: one row a member, in the order of its score.
 
 use super::collection::{Collection, Element, Fetch};
-use super::{Origin, Size, Spec};
+use super::{Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result, show};
-use crate::resp::Replies;
 
 pub struct SortedSets;
 
@@ -13,7 +12,6 @@ impl Collection for SortedSets {
         name: "sorted_sets",
         origin: Origin::Keys {
             key_type: Some("zset"),
-            size: Some(Size::Elements("ZCARD")),
         },
         columns: &[
             key("key_name", Type::Bytes),
@@ -26,14 +24,15 @@ impl Collection for SortedSets {
         ],
         cursor_field: None,
     };
+    const LENGTH: &'static str = "ZCARD";
     const FETCH: Fetch = Fetch::Range {
         command: "ZRANGE",
-        options: &["WITHSCORES"],
+        second: &["WITHSCORES"],
     };
-    const VALUES: usize = 2;
+    const VALUES: &'static [&'static str] = &["member", "score"];
 
-    fn rest(element: Element, replies: &mut Replies<'_>, rows: &mut Rows) -> Result<()> {
-        rows.double(score(replies.bytes()?)?)
+    fn rest(element: Element, second: Option<&[u8]>, rows: &mut Rows) -> Result<()> {
+        rows.double(second.map_or(Ok(f64::NAN), score)?)
             .long(element.index)
             .long(element.total);
         Ok(())

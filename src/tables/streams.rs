@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{At, Context, Origin, Outcome, Piece, Spec, Table};
+use super::{At, Context, Origin, Outcome, Piece, Spec, TTL_OF_NO_KEY, Table};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result, show};
 use crate::offset::EntryId;
@@ -32,45 +32,49 @@ impl Table for Streams {
         &SPEC
     }
 
-    fn fetch(&self, piece: &Piece, to: &mut Commands) {
-        to.push(&[b"TTL", &piece.key]);
-        fetch_entries(piece, to);
-        // Once more: an empty range of a stream that is there is not that of one just gone.
-        to.push(&[b"TTL", &piece.key]);
+    fn fetch(&self, pieces: &[Piece], _: &Context, to: &mut Commands) {
+        for piece in pieces {
+            fetch_entries(piece, to);
+            // An empty range of a stream that is there is not that of one just gone.
+            to.push(&[b"TTL", &piece.key]);
+        }
     }
 
     fn append(
         &self,
-        piece: Piece,
+        pieces: Vec<Piece>,
         replies: &mut Replies<'_>,
         rows: &mut Rows,
-        _: &Context,
+        context: &Context,
     ) -> Result<Outcome> {
-        const GONE: i64 = -2;
-        let ttl = replies.integer()?;
-        if ttl == GONE {
-            return Ok(Outcome::Gone);
+        let mut outcome = Outcome::default();
+        for piece in pieces {
+            let entries = replies.array()? as u64;
+            let mut fields = Fields::default();
+            let mut last = None;
+            for _ in 0..entries {
+                let id = entry_head(replies)?;
+                if context.asked.has("fields") {
+                    fields.read(replies)?;
+                } else {
+                    replies.skip()?;
+                }
+                rows.bytes(&piece.key)
+                    .write(|cell| cell.extend_from_slice(id.to_string().as_bytes()))
+                    .write(|cell| fields.write_json(cell))
+                    .long(i64::try_from(id.ms).ok())
+                    .long(i64::try_from(id.seq).ok())
+                    .long(piece.ttl_seconds())
+                    .end_row()?;
+                last = Some(id);
+            }
+            if replies.integer()? == TTL_OF_NO_KEY {
+                outcome.gone.push(piece.key);
+            } else {
+                outcome.more = after_page(piece, entries, last);
+            }
         }
-        let ttl = (ttl >= 0).then_some(ttl);
-        let entries = replies.array()? as u64;
-        let mut fields = Fields::default();
-        let mut last = None;
-        for _ in 0..entries {
-            let id = entry_head(replies)?;
-            fields.read(replies)?;
-            rows.bytes(&piece.key)
-                .write(|cell| cell.extend_from_slice(id.to_string().as_bytes()))
-                .write(|cell| fields.write_json(cell))
-                .long(i64::try_from(id.ms).ok())
-                .long(i64::try_from(id.seq).ok())
-                .long(ttl)
-                .end_row()?;
-            last = Some(id);
-        }
-        if replies.integer()? == GONE {
-            return Ok(Outcome::Gone);
-        }
-        Ok(after_page(piece, entries, last))
+        Ok(outcome)
     }
 }
 
@@ -102,7 +106,7 @@ pub fn entry_head(replies: &mut Replies<'_>) -> Result<EntryId> {
 }
 
 /// What follows a page of so many entries that ended with `last`.
-pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Outcome {
+pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Option<Piece> {
     let (_, through) = range(&piece);
     let asked = piece.page(ENTRIES_PAGE);
     match (last, &mut piece.at) {
@@ -111,9 +115,9 @@ pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Outc
         {
             *after = last;
             *left -= asked;
-            Outcome::More(piece)
+            Some(piece)
         }
-        _ => Outcome::Done,
+        _ => None,
     }
 }
 
@@ -284,7 +288,7 @@ mod tests {
             piece
         };
         let next = |left, entries, last| match after_page(piece(left), entries, Some(id(last))) {
-            Outcome::More(Piece {
+            Some(Piece {
                 at: At::Entries { after, left, .. },
                 ..
             }) => Some((after.seq, left)),

@@ -37,6 +37,24 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Whether any key of a database expires, by INFO.
+    pub fn keys_expire(&mut self, db: u32) -> Result<bool> {
+        let info: Vec<u8> = self.connection.query(redis::cmd("INFO").arg("keyspace"))?;
+        let info = String::from_utf8_lossy(&info);
+        let database = format!("db{db}:");
+        let facts = info.lines().find_map(|line| line.strip_prefix(&database));
+        let expiring = facts.and_then(|facts| {
+            facts
+                .trim_end()
+                .split(',')
+                .find_map(|fact| fact.strip_prefix("expires="))
+        });
+        // A database without a line has no keys; one that says nothing may have any.
+        Ok(facts.is_some() && expiring != Some("0"))
+    }
+}
+
 /// Connects to every node that holds a part of the data.
 pub fn nodes(options: &ConnectionOptions, cancel: &Cancel) -> Result<Vec<Node>> {
     Ok(vec![Node::open(options, cancel.clone())?])

@@ -1,0 +1,173 @@
+//! What a reading thread does with its node: every key's rows, into batches.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use super::Message;
+use crate::columns::Rows;
+use crate::error::{Error, Result, show};
+use crate::options::ReadOptions;
+use crate::receipt::{Count, Receipt};
+use crate::resp::{Commands, Replies};
+use crate::tables::{At, Context, Origin, Outcome, Piece, Size, Spec, Table};
+use crate::topology::Node;
+use crate::visit::{InPages, Visitor, Wants, Work, visit};
+
+/// What a thread needs to read its part of one table.
+pub struct Task {
+    pub table: &'static dyn Table,
+    pub context: Context,
+    /// For how long, in nanoseconds, batches waited for their consumer.
+    pub held_up: Arc<Count>,
+}
+
+/// A reading thread's whole life.
+pub fn read_node(
+    mut node: Node,
+    work: Work,
+    tasks: Vec<Task>,
+    read: &ReadOptions,
+    sender: &SyncSender<Message>,
+) -> Result<()> {
+    let mut visitors = Vec::new();
+    let others = tasks.len().saturating_sub(1);
+    for (place, task) in tasks.into_iter().enumerate() {
+        let spec = task.table.spec();
+        let (batches, held_up) = (sender.clone(), task.held_up.clone());
+        // Nobody to hand a batch to means that the reader was dropped.
+        let hand_over = move |batch| {
+            let began = Instant::now();
+            let sent = batches.send(Message::Batch(place, batch));
+            held_up.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            sent.map_err(|_| Error::Interrupted)
+        };
+        let asked = task.context.asked.clone();
+        let receipt = task.context.receipt.clone();
+        visitors.push(TableVisitor {
+            rows: Rows::new(spec.name, asked, read, receipt, others, Box::new(hand_over)),
+            fail_on_data_loss: read.fail_on_data_loss,
+            task,
+        });
+    }
+    let mut refs: Vec<&mut dyn Visitor> = Vec::new();
+    for visitor in &mut visitors {
+        refs.push(visitor);
+    }
+    visit(&mut node.connection, work, &mut refs, read).map_err(|error| error.at(&node.name))?;
+    for visitor in &mut visitors {
+        let closed = visitor.rows.close();
+        closed.map_err(|error| error.at(format!("{}: table {}", node.name, visitor.table())))?;
+    }
+    Ok(())
+}
+
+/// Appends every key's rows.
+struct TableVisitor {
+    task: Task,
+    rows: Rows,
+    fail_on_data_loss: bool,
+}
+
+impl Visitor for TableVisitor {
+    fn table(&self) -> &'static str {
+        self.task.table.spec().name
+    }
+
+    fn receipt(&self) -> &Receipt {
+        &self.task.context.receipt
+    }
+
+    fn wants(&self) -> Wants {
+        wants(self.task.table.spec())
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.task.table.size(&self.task.context)
+    }
+
+    fn asks_ttl(&self) -> bool {
+        self.task.context.asks_ttl()
+    }
+
+    fn bundle(&self) -> usize {
+        self.task.table.bundle()
+    }
+
+    fn taken(&self) -> u64 {
+        self.rows.taken()
+    }
+
+    fn held_up(&self) -> Duration {
+        Duration::from_nanos(self.task.held_up.get())
+    }
+
+    fn whole_bytes(&self) -> u64 {
+        self.task.table.whole_bytes()
+    }
+
+    fn first(&self, piece: &Piece, large: bool) -> Option<At> {
+        self.task.table.first(piece, large, &self.task.context)
+    }
+
+    fn fetch(&self, pieces: &[Piece], to: &mut Commands) {
+        self.task.table.fetch(pieces, &self.task.context, to);
+    }
+
+    fn take(&mut self, pieces: Vec<Piece>, replies: &mut Replies<'_>) -> Result<Outcome> {
+        let Task { table, context, .. } = &self.task;
+        table.append(pieces, replies, &mut self.rows, context)
+    }
+
+    fn missing(&mut self, key: &[u8]) -> Result<()> {
+        match self.task.table.spec().origin {
+            Origin::Entries if self.fail_on_data_loss => Err(Error::DataLoss(format!(
+                "stream {} is gone, with entries that the read had planned; option \
+                 `fail_on_data_loss=false` goes on without them",
+                show(key)
+            ))),
+            // Counted in the receipt, as was asked for.
+            _ => Ok(()),
+        }
+    }
+
+    fn in_pages(&mut self) -> Option<&mut dyn InPages> {
+        self.task.table.large()?;
+        Some(self)
+    }
+}
+
+impl InPages for TableVisitor {
+    fn take_page(
+        &mut self,
+        piece: &mut Piece,
+        last: bool,
+        replies: &mut Replies<'_>,
+    ) -> Result<()> {
+        let Task { table, context, .. } = &self.task;
+        match table.large() {
+            Some(large) => large.append_page(piece, last, replies, &mut self.rows, context),
+            None => Ok(()),
+        }
+    }
+
+    fn hold(&mut self) -> Result<()> {
+        self.rows.hold()
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.rows.release()
+    }
+
+    fn undo(&mut self) -> bool {
+        self.rows.undo()
+    }
+}
+
+/// The keys that a table's rows are read from.
+pub fn wants(spec: &Spec) -> Wants {
+    match spec.origin {
+        Origin::Keys { key_type, .. } => key_type.map_or(Wants::All, Wants::Type),
+        Origin::Entries | Origin::Server => Wants::Nothing,
+    }
+}

@@ -340,15 +340,17 @@ def test_ingest_lands_what_is_asked_for(
     assert [row["key_name"] for row in lake.rows(tmp_path, "hashes")] == ["user:1"]
 
 
-def test_what_landed_before_a_failure_is_still_summed_up(
+def test_where_one_table_cannot_be_read_none_lands(
     one_server: Server, one_client: redis.Redis, tmp_path: Path
 ) -> None:
     one_client.hset("h", "f", "v")
     one_client.set("s", b"\xff")
     done = run("ingest", *at(one_server), "--to", tmp_path, "--tables", "hashes,strings,keys")
     assert done.code == 1
-    assert [row["table"] for row in done.rows] == ["hashes"]
+    assert done.rows == []
     assert len(done.stderr.splitlines()) == 1
+    assert "table strings" in done.stderr
+    assert lake.data_files(tmp_path, "hashes") == set()
 
 
 def test_a_lake_that_is_not_ours_is_refused(one_server: Server, tmp_path: Path) -> None:

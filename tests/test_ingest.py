@@ -488,17 +488,56 @@ def test_a_read_that_fails_in_its_middle_commits_nothing_and_leaves_no_files(
     assert lake.data_files(tmp_path, "lists") == files
 
 
-def test_tables_before_the_one_that_fails_have_landed(
+def test_where_one_table_cannot_be_read_none_lands(
     one_connect: Connect, one_client: redis.Redis, tmp_path: Path
 ) -> None:
     one_client.hset("h", "f", "v")
     one_client.set("s", b"\xff")
     results = ingest_each(one_connect(), tmp_path, ["hashes", "strings", "keys"])
+    with pytest.raises(DecodeError, match="table strings"):
+        next(results)
+    for table in ("hashes", "strings", "keys"):
+        assert not DeltaTable.is_deltatable(str(tmp_path / table))
+        assert lake.data_files(tmp_path, table) == set()
+
+
+def test_tables_before_the_commit_that_fails_have_landed(
+    one_connect: Connect, one_client: redis.Redis, tmp_path: Path
+) -> None:
+    one_client.hset("h", "f", "v")
+    one_client.set("s", "v")
+    results = ingest_each(one_connect(), tmp_path, ["hashes", "strings", "keys"])
     assert next(results).table == "hashes"
-    with pytest.raises(DecodeError):
+    write_deltalake(tmp_path / "strings", pa.table({"x": [1]}))
+    with pytest.raises(LakeError, match="strings"):
         next(results)
     assert len(lake.rows(tmp_path, "hashes")) == 1
-    assert not (tmp_path / "keys").exists()
+    assert lake.data_files(tmp_path, "keys") == set()
+
+
+def test_what_is_not_asked_for_does_not_land_and_leaves_no_files(
+    one_connect: Connect, one_client: redis.Redis, tmp_path: Path
+) -> None:
+    one_client.mset({"a": "1", "b": "2"})
+    results = ingest_each(one_connect(), tmp_path, ["strings", "keys"])
+    assert next(results).rows == 2
+    results.close()  # type: ignore[attr-defined]
+    assert lake.version(tmp_path, "strings") == 0
+    assert lake.data_files(tmp_path, "keys") == set()
+
+
+def test_one_run_scans_the_keys_once(
+    one_connect: Connect, one_client: redis.Redis, tmp_path: Path
+) -> None:
+    for table in CONTENT_TABLES:
+        data.add_one(one_client, table, f"of {table}")
+    one_client.config_resetstat()
+    ingest(one_connect(), tmp_path, [*CONTENT_TABLES, "keys"])
+    calls = one_client.info("commandstats")
+    scans = calls["cmdstat_scan"]["calls"]
+    assert scans == 2, "one for the plan of streams, and one for all others"
+    keys = len(CONTENT_TABLES)
+    assert calls["cmdstat_type"]["calls"] == keys
 
 
 def test_an_exception_of_the_one_who_listens_ends_the_run(

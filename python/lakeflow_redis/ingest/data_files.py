@@ -10,7 +10,6 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import uuid4
 
@@ -31,9 +30,8 @@ COMPRESSION = "zstd"
 class DataFiles:
     """Writes record batches into Parquet files that no commit names yet.
 
-    A context manager: left without an exception, all files are complete and on the disk;
-    left by one, all of them are removed. Each batch is one row group, so that memory is
-    bounded by the batches' size.
+    A context manager: what was not taken, to be committed, is removed when it is left. Each
+    batch is one row group, so that memory is bounded by the batches' size.
 
     Args:
         folder: the Delta table's folder; made on the first write.
@@ -47,28 +45,29 @@ class DataFiles:
         self._paths: list[Path] = []
         self._file: BinaryIO | None = None
         self._writer: pq.ParquetWriter | None = None
-        self.added: list[AddAction] = []
-        """What to commit: one action for each complete file."""
+        self._added: list[AddAction] = []
         self.rows = 0
         """Rows written so far."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self._end_file()
-        except BaseException:
-            self._discard()
-            raise
-        if error is not None:
-            self._discard()
+    def __exit__(self, *_: object) -> None:
+        self._discard()
+
+    def finish(self) -> None:
+        """Complete the files, and see that they are on the disk.
+
+        Raises:
+            OSError: the disk is full, or gone.
+        """
+        self._end_file()
+
+    def take(self) -> list[AddAction]:
+        """Hand over what to commit: an action for each file. They are the committer's now."""
+        self._paths = []
+        added, self._added = self._added, []
+        return added
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write a batch, and end the file where it has become large enough.
@@ -104,7 +103,7 @@ class DataFiles:
         self._file.close()
         sync_folder(self._folder)
         self._file = self._writer = None
-        self.added.append(_add_action(self._paths[-1]))
+        self._added.append(_add_action(self._paths[-1]))
 
     def _discard(self) -> None:
         if self._file is not None and self._writer is not None:

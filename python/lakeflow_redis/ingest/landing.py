@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from deltalake import Transaction
 
-from lakeflow_redis._core import LakeflowConnect, Records
+from lakeflow_redis._core import LakeflowConnect
 from lakeflow_redis.exceptions import ConfigurationError
 from lakeflow_redis.ingest.data_files import DataFiles
 from lakeflow_redis.ingest.lake_table import LakeTable, check_lake
@@ -36,6 +37,7 @@ class TableResult:
     rows: int
     """Rows committed by this run."""
     seconds: float
+    """From the beginning of the run to this table's commit."""
     version: int
     """The Delta table's version after the run."""
     committed: bool
@@ -53,16 +55,18 @@ def ingest(
 ) -> list[TableResult]:
     """Land tables as Delta tables at `<to>/<table>`.
 
-    A snapshot table is replaced, in one commit. `streams` is appended to, from where the last
-    committed run ended, by one read (of which `max_records_per_batch` is the most), and each
-    entry lands once even if a run is killed: before the commit, `<to>/_lakeflow/<table>/<n>.json`
-    says which range it holds, and the commit carries the application transaction
-    `lakeflow-redis/<table>`, version n. Where nothing is new, nothing is committed. A table
-    that has no rows yet is made all the same.
+    All tables are read in one go, which scans the server's keys once, and then committed one
+    after the other. A snapshot table is replaced, in one commit. `streams` is appended to, from
+    where the last committed run ended, by one read (of which `max_records_per_batch` is the
+    most), and each entry lands once even if a run is killed: before the commit,
+    `<to>/_lakeflow/<table>/<n>.json` says which range it holds, and the commit carries the
+    application transaction `lakeflow-redis/<table>`, version n. Where nothing is new, nothing is
+    committed. A table that has no rows yet is made all the same.
 
-    Memory is bounded by a few record batches. A read that fails commits nothing and leaves
-    no files; the tables before it have landed. Files that a commit replaced stay for time
-    travel, and those of a killed run, or of a commit that failed, as orphans, until `DeltaTable.vacuum()` removes them.
+    Memory is bounded by a few record batches. A read that fails commits nothing and leaves no
+    files; where a commit fails, those before it have landed. Files that a commit replaced stay
+    for time travel, and those of a killed run, or of a commit that failed, as orphans, until
+    `DeltaTable.vacuum()` removes them.
 
     Args:
         connector: what to read.
@@ -89,96 +93,96 @@ def ingest_each(
     table_options: Mapping[str, str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Iterator[TableResult]:
-    """As `ingest`, but lands each table when its result is asked for.
+    """As `ingest`, but commits each table when its result is asked for.
 
-    What `ingest` finds before it reads anything is found, and raised, by this call already.
+    What `ingest` finds before it reads anything is found, and raised, by this call already. All
+    are read when the first result is asked for; what is not asked for does not land.
     """
     lake = _local_folder(to)
     check_lake(lake)
-    names = connector.list_tables() if tables is None else dict.fromkeys(tables)
-    sources = [_Source(connector, name, table_options) for name in names]
-    landings = [_Landing(source, lake, on_progress) for source in sources]
-    return (landing.run() for landing in landings)
+    names = connector.list_tables() if tables is None else list(dict.fromkeys(tables))
+    landings = [_Landing(connector, lake, name, table_options) for name in names]
+    return _land(connector, landings, table_options, on_progress)
 
 
-class _Source:
-    """One table to read, under given options."""
-
-    def __init__(
-        self, connector: LakeflowConnect, name: str, options: Mapping[str, str] | None
-    ) -> None:
-        metadata = connector.read_table_metadata(name, options)
-        self.name = name
-        self.ingestion_type = metadata["ingestion_type"]
-        self.schema = pa.schema(connector.get_table_schema(name, options))
-        self._connector = connector
-        self._options = options
-
-    def read(self, start: Mapping[str, Any] | None = None) -> tuple[Records, dict[str, Any]]:
-        return self._connector.read_table(self.name, start, self._options)
+def _land(
+    connector: LakeflowConnect,
+    landings: list["_Landing"],
+    options: Mapping[str, str] | None,
+    on_progress: OnProgress | None,
+) -> Iterator[TableResult]:
+    if not landings:
+        return
+    began = time.monotonic()
+    starts = {landing.table: landing.start for landing in landings}
+    batches, ends = connector.read_tables([*starts], starts, options)
+    with ExitStack() as uncommitted:
+        files: dict[str, DataFiles] = {}
+        for landing in landings:
+            files[landing.table] = landing.data_files()
+            uncommitted.enter_context(files[landing.table])
+        for table, batch in batches:
+            files[table].write(batch)
+            if on_progress is not None:
+                on_progress(table, files[table].rows)
+        for landing in landings:
+            landed = files[landing.table]
+            landed.finish()
+            version = landing.commit(landed, ends[landing.table])
+            yield TableResult(
+                table=landing.table,
+                mode=landing.mode,
+                rows=landed.rows,
+                seconds=time.monotonic() - began,
+                version=version,
+                committed=version != landing.version_before,
+                receipt=batches.receipts[landing.table],
+            )
 
 
 class _Landing:
-    """One table on its way from a source to its place in the lake."""
+    """One table's place in the lake, and what is to become of what is there."""
 
-    def __init__(self, source: _Source, lake: Path, on_progress: OnProgress | None) -> None:
-        self._source = source
-        self._target = LakeTable(lake, source.name, source.schema)
-        self._version_before = self._target.version
-        self._on_progress = on_progress
-        self._began = 0.0
+    def __init__(
+        self,
+        connector: LakeflowConnect,
+        lake: Path,
+        table: str,
+        options: Mapping[str, str] | None,
+    ) -> None:
+        schema = pa.schema(connector.get_table_schema(table, options))
+        ingestion_type = connector.read_table_metadata(table, options)["ingestion_type"]
+        self.table = table
+        self.mode: Mode = "append" if ingestion_type == "append" else "replace"
+        self._target = LakeTable(lake, table, schema)
+        self.version_before = self._target.version
+        self._app_id = f"lakeflow-redis/{table}"
+        self._log = OffsetLog(self._target.own_folder)
+        self._last: int | None = None
+        self.start: dict[str, Any] | None = None
+        """Where the last committed run ended."""
+        if self.mode == "append":
+            self._last = self._target.transaction_version(self._app_id)
+            self.start = None if self._last is None else self._log.end_of(self._last)
 
-    def run(self) -> TableResult:
-        """Read, write and commit."""
-        self._began = time.monotonic()
-        match self._source.ingestion_type:
-            case "snapshot":
-                return self._replace()
-            case "append":
-                return self._append()
+    def data_files(self) -> DataFiles:
+        """Make room for the rows to come."""
+        self._target.claim()
+        return DataFiles(self._target.folder, self._target.schema)
 
-    def _replace(self) -> TableResult:
-        records, _ = self._source.read()
-        files = self._write(records)
-        version = self._target.commit(files.added, "overwrite")
-        return self._result("replace", files, records, version)
-
-    def _append(self) -> TableResult:
-        app_id = f"lakeflow-redis/{self._source.name}"
-        log = OffsetLog(self._target.own_folder)
-        last = self._target.transaction_version(app_id)
-        start = None if last is None else log.end_of(last)
-        records, end = self._source.read(start)
-        files = self._write(records)
-        version = self._version_before
+    def commit(self, files: DataFiles, end: Mapping[str, Any]) -> int:
+        """Commit what was read up to an offset; returns the Delta table's version."""
+        if self.mode == "replace":
+            return self._target.commit(files.take(), "overwrite")
+        version = self.version_before
         # Also where the offset alone has moved: past rows that were skipped, or since a stream
         # that was seen to be gone is forgotten.
-        if version is None or files.rows or end != start:
+        if version is None or files.rows or end != self.start:
             # After the rows and before the commit: an entry that a commit names is whole,
             # and covers rows that were handed over.
-            transaction = Transaction(app_id, log.append(last, start, end))
-            version = self._target.commit(files.added, "append", transaction)
-        return self._result("append", files, records, version)
-
-    def _write(self, records: Records) -> DataFiles:
-        self._target.claim()
-        with DataFiles(self._target.folder, self._target.schema) as files:
-            for batch in records.batches():
-                files.write(batch)
-                if self._on_progress is not None:
-                    self._on_progress(self._source.name, files.rows)
-        return files
-
-    def _result(self, mode: Mode, files: DataFiles, records: Records, version: int) -> TableResult:
-        return TableResult(
-            table=self._source.name,
-            mode=mode,
-            rows=files.rows,
-            seconds=time.monotonic() - self._began,
-            version=version,
-            committed=version != self._version_before,
-            receipt=records.receipt,
-        )
+            transaction = Transaction(self._app_id, self._log.append(self._last, self.start, end))
+            version = self._target.commit(files.take(), "append", transaction)
+        return version
 
 
 def _local_folder(to: str | PathLike[str]) -> Path:

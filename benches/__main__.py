@@ -3,15 +3,17 @@
 import argparse
 import sys
 import time
-from importlib.util import find_spec
 
 from benches.contestants import CONTESTANTS
 from benches.data import FAMILIES, SIZES, load
-from benches.measure import measure_table
-from benches.report import RESULTS, Report
+from benches.installed import missing
+from benches.measure import Failure, Outcome, measure_table
+from benches.reading import ALL_AT_ONCE
+from benches.report import Report
+from benches.results import RESULTS
 from tests.servers import REDIS_7_0, Server
 
-TABLES = (*(family.table for family in FAMILIES), "keys")
+TABLES = (*(family.table for family in FAMILIES), "keys", ALL_AT_ONCE)
 
 
 def say(text: str) -> None:
@@ -33,7 +35,7 @@ def arguments() -> argparse.Namespace:
         choices=TABLES,
         default=TABLES,
         metavar="TABLE",
-        help="default: all, which are: " + " ".join(TABLES),
+        help="default: all, which are: " + "; ".join(TABLES),
     )
     parser.add_argument(
         "--contestants",
@@ -43,31 +45,46 @@ def arguments() -> argparse.Namespace:
         metavar="NAME",
         help="default: all, which are: " + "; ".join(CONTESTANTS),
     )
-    parser.add_argument("--write", action="store_true", help=f"write benches/{RESULTS.name}")
-    return parser.parse_args()
+    parser.add_argument(
+        "--write",
+        action=argparse.BooleanOptionalAction,
+        help=f"write benches/{RESULTS.name} (default: where all is measured, at size medium)",
+    )
+    chosen = parser.parse_args()
+    if chosen.write is None:
+        whole = set(chosen.tables) == set(TABLES) and set(chosen.contestants) == set(CONTESTANTS)
+        chosen.write = whole and chosen.size == "medium"
+    return chosen
 
 
 def main() -> int:
     """Run the benchmark; returns the process' exit status."""
     chosen = arguments()
     contestants = [CONTESTANTS[name] for name in chosen.contestants]
-    missing = {module for one in contestants for module in one.modules if find_spec(module) is None}
-    if missing:
-        say(f"not installed: {', '.join(sorted(missing))}")
-        return 2
+    absent = {
+        one.name: f"{', '.join(modules)} not installed"
+        for one in contestants
+        if (modules := missing(one))
+    }
+    for name, reason in absent.items():
+        say(f"{name}: {reason} for {CONTESTANTS[name].interpreter}")
+    outcomes: list[Outcome] = []
     with Server(REDIS_7_0) as server:
         started = time.perf_counter()
-        contents = load(server.host, server.port, chosen.size)
+        contents = load(server.host, server.port, SIZES[chosen.size])
         say(f"loaded {contents.keys['keys']:,} keys in {time.perf_counter() - started:.1f} s")
         url = f"redis://{server.host}:{server.port}/0"
         with server.client() as client:
             server_version = str(client.info("server")["redis_version"])
-        results = []
+        present = [one for one in contestants if one.name not in absent]
         for table in chosen.tables:
-            for result in measure_table(url, table, contents, contestants):
-                say(f"{table}, {result.contestant.name}: {result.wall_seconds:.2f} s")
-                results.append(result)
-    report = Report(chosen.size, server_version, results)
+            outcomes += measure_table(url, table, contents, present, say)
+            outcomes += (
+                Failure(one, table, absent[one.name])
+                for one in contestants
+                if one.name in absent and table in one.tables
+            )
+    report = Report(chosen.size, server_version, outcomes)
     report.print()
     if chosen.write:
         report.write()

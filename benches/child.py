@@ -1,36 +1,22 @@
 """One measurement, in a process of its own, so that its peak memory is its own.
 
-`python -m benches.child URL CONTESTANT [TABLE]` prints a `Sample` as JSON. Without a
-table nothing is read: that is what importing alone costs.
+`python -m benches.child CONTESTANT TASK`, the task as JSON, prints a `Sample` as JSON.
 """
 
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
 import redis
 
 from benches.contestants import CONTESTANTS
-from benches.reading import Read
+from benches.reading import Contestant, Sample, Task
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What was measured around one read."""
-
-    rows: int
-    keys: int | None
-    wall_seconds: float
-    server_seconds: float
-    """CPU time that the server's main thread spent meanwhile."""
-    peak_bytes: int
-    """The most memory that this process ever had."""
-
-
-def peak_bytes() -> int:
+def most_memory() -> int:
     """Return the peak of this process' resident memory.
 
     From `VmHWM` and not from `ru_maxrss`, which starts at the parent's size when a process
@@ -46,20 +32,20 @@ def server_seconds(client: redis.Redis) -> float:
     return float(cpu["used_cpu_sys_main_thread"]) + float(cpu["used_cpu_user_main_thread"])
 
 
-def measure(url: str, name: str, table: str | None) -> Sample:
-    """Let the contestant read the table once."""
-    contestant = CONTESTANTS[name]
+def measure(contestant: Contestant, task: Task) -> Sample:
+    """Let the contestant read once."""
     for module in contestant.modules:
         import_module(module)
-    with redis.Redis.from_url(url) as client:
+    with redis.Redis.from_url(task.url) as client:
         server_before = server_seconds(client)
-        started = time.perf_counter()
-        read = contestant.read(url, table, contestant.sample) if table else Read(rows=0, keys=0)
-        wall = time.perf_counter() - started
+        imports = most_memory()
+        started = time.monotonic()
+        read = contestant.read(task)
+        wall = time.monotonic() - started
         server = server_seconds(client) - server_before
-    return Sample(read.rows, read.keys, wall, server, peak_bytes())
+    return Sample(read.rows, read.keys, started, wall, server, imports, most_memory())
 
 
 if __name__ == "__main__":
-    url, name, *tables = sys.argv[1:]
-    sys.stdout.write(json.dumps(asdict(measure(url, name, next(iter(tables), None)))))
+    name, task = sys.argv[1:]
+    sys.stdout.write(json.dumps(asdict(measure(CONTESTANTS[name], Task(**json.loads(task))))))

@@ -1,6 +1,7 @@
 """The registry of contestants: another one is a function and an entry here."""
 
-from benches.reading import Contestant, Read
+from benches.ours import lakeflow_redis
+from benches.reading import ALL_AT_ONCE, Contestant
 from benches.redis_py import RECIPES, command_per_key, hand_pipeline
 
 OURS = "lakeflow-redis"
@@ -9,24 +10,16 @@ OURS = "lakeflow-redis"
 KEY_TABLES = frozenset(RECIPES)
 """Every table that is read key by key."""
 
-
-def lakeflow_redis(url: str, table: str, _max_keys: int | None) -> Read:
-    """Stream the table's record batches, and let each go."""
-    from lakeflow_redis import LakeflowConnect  # noqa: PLC0415 - others' memory is measured without it
-
-    records, _ = LakeflowConnect({"url": url}).read_table(table)
-    return Read(rows=sum(batch.num_rows for batch in records.batches()), keys=None)
-
-
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         Contestant(
             name=OURS,
             description="`read_table(…)`, streamed through `.batches()`",
-            tables=KEY_TABLES,
+            tables=KEY_TABLES | {ALL_AT_ONCE},
             modules=("lakeflow_redis", "pyarrow"),
             read=lakeflow_redis,
+            runs=5,
         ),
         Contestant(
             name="pipelined by hand",

@@ -8,6 +8,8 @@ from itertools import islice
 
 import hiredis
 
+from benches.reading import ALL_AT_ONCE
+
 Command = tuple[str | int | float, ...]
 
 SIZES = {"small": Fraction(1, 20), "medium": Fraction(1), "large": Fraction(10)}
@@ -48,14 +50,14 @@ class Family:
     commands: Callable[[int], Iterator[Command]]
     """What writes the key of this number."""
 
-    def describe(self, size: str) -> str:
+    def describe(self, scale: Fraction) -> str:
         """One phrase for a report, such as `200,000 hashes of 10`."""
         each = f" of {self.rows_per_key}" if self.rows_per_key > 1 else ""
-        return f"{self.count(size):,} {self.table.replace('_', ' ')}{each}"
+        return f"{self.count(scale):,} {self.table.replace('_', ' ')}{each}"
 
-    def count(self, size: str) -> int:
-        """How many keys there are at this size."""
-        return int(self.keys * SIZES[size])
+    def count(self, scale: Fraction) -> int:
+        """How many keys there are, of those at `medium`."""
+        return int(self.keys * scale)
 
 
 def mixed(number: int) -> int:
@@ -158,27 +160,30 @@ class Contents:
     rows: dict[str, int]
 
     @classmethod
-    def of(cls, size: str) -> "Contents":
-        """What `load` writes at this size."""
-        keys = {family.table: family.count(size) for family in FAMILIES}
-        rows = {family.table: family.count(size) * family.rows_per_key for family in FAMILIES}
+    def of(cls, scale: Fraction) -> "Contents":
+        """What `load` writes at this scale."""
+        keys = {family.table: family.count(scale) for family in FAMILIES}
+        rows = {family.table: family.count(scale) * family.rows_per_key for family in FAMILIES}
         everything = sum(keys.values())
-        return cls(keys=keys | {"keys": everything}, rows=rows | {"keys": everything})
+        keys |= {"keys": everything, ALL_AT_ONCE: everything}
+        return cls(
+            keys=keys,
+            rows=rows | {"keys": everything, ALL_AT_ONCE: everything + sum(rows.values())},
+        )
 
 
-def load(host: str, port: int, size: str) -> Contents:
-    """Fill an empty server."""
-    with socket.create_connection((host, port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for family in FAMILIES:
-            send(
-                connection,
-                (c for number in range(family.count(size)) for c in family.commands(number)),
-            )
-    return Contents.of(size)
+def load(host: str, port: int, scale: Fraction, *tables: str) -> Contents:
+    """Fill an empty server, with all families or those of these tables."""
+    for family in FAMILIES:
+        if family.table in (tables or (family.table,)):
+            numbers = range(family.count(scale))
+            send(host, port, (command for number in numbers for command in family.commands(number)))
+    return Contents.of(scale)
 
 
-def send(connection: socket.socket, commands: Iterable[Command]) -> None:
+def send(
+    host: str, port: int, commands: Iterable[Command], per_chunk: int = COMMANDS_PER_CHUNK
+) -> None:
     """Send commands in large pieces and see that the server took each.
 
     Raises:
@@ -186,14 +191,16 @@ def send(connection: socket.socket, commands: Iterable[Command]) -> None:
     """
     pending = iter(commands)
     reader = hiredis.Reader()
-    while chunk := list(islice(pending, COMMANDS_PER_CHUNK)):
-        # hiredis' stub takes a tuple of one.
-        packed = (hiredis.pack_command(command) for command in chunk)  # type: ignore[arg-type]
-        connection.sendall(b"".join(packed))
-        for _ in chunk:
-            reply = receive(connection, reader)
-            if isinstance(reply, hiredis.ReplyError):
-                raise reply
+    with socket.create_connection((host, port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while chunk := list(islice(pending, per_chunk)):
+            # hiredis' stub takes a tuple of one.
+            packed = (hiredis.pack_command(command) for command in chunk)  # type: ignore[arg-type]
+            connection.sendall(b"".join(packed))
+            for _ in chunk:
+                reply = receive(connection, reader)
+                if isinstance(reply, hiredis.ReplyError):
+                    raise reply
 
 
 def receive(connection: socket.socket, reader: hiredis.Reader) -> object:

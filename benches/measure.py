@@ -1,14 +1,13 @@
-"""Runs contestants in processes of their own, and reckons figures from what these measured."""
+"""Lets contestants read a table by turns, and reckons figures from what these measured."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benches.child import Sample
 from benches.data import Contents
-from benches.reading import Contestant
+from benches.reading import Contestant, Sample, Task
+from benches.running import ReadFailedError, run_child
 
 
 class WrongRowsError(Exception):
@@ -26,8 +25,6 @@ class Result:
     scale: float
     """How many times what was read the whole table is; 1 where it was read whole."""
     samples: tuple[Sample, ...]
-    imports_bytes: int
-    """Peak memory of a process that only imports what the contestant needs."""
 
     @property
     def best(self) -> Sample:
@@ -57,40 +54,79 @@ class Result:
     @property
     def process_bytes(self) -> int:
         """Peak memory of the whole process, the largest of all runs."""
-        return max(sample.peak_bytes for sample in self.samples)
+        return max(sample.process_bytes for sample in self.samples)
 
     @property
     def peak_bytes(self) -> int:
-        """Peak memory over that of importing alone."""
-        return self.process_bytes - self.imports_bytes
+        """Peak memory over that of importing, the largest of all runs."""
+        return max(sample.peak_bytes for sample in self.samples)
 
 
-def run_child(url: str, contestant: Contestant, *table: str) -> Sample:
-    """Measure one read in a fresh process."""
-    command = [sys.executable, "-m", "benches.child", url, contestant.name, *table]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Sample(**json.loads(done.stdout))
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a contestant has no result for a table that it should be able to read."""
+
+    contestant: Contestant
+    table: str
+    reason: str
+
+
+Outcome = Result | Failure
 
 
 def measure_table(
-    url: str, table: str, contents: Contents, contestants: list[Contestant]
-) -> Iterator[Result]:
-    """Measure each contestant that can read the table.
+    url: str,
+    table: str,
+    contents: Contents,
+    contestants: Sequence[Contestant],
+    say: Callable[[str], None],
+) -> Iterator[Outcome]:
+    """Measure each contestant that can read the table, all by turns.
+
+    By turns, because a machine has slow minutes: what they spoil, they spoil for everyone.
 
     Raises:
         WrongRowsError: one did not read all rows that are there.
     """
-    for contestant in contestants:
-        if table not in contestant.tables:
-            continue
-        imports = run_child(url, contestant)
-        samples = tuple(run_child(url, contestant, table) for _ in range(contestant.runs))
-        keys, rows = contents.keys[table], contents.rows[table]
-        scale = keys / (samples[0].keys or keys)
-        for sample in samples:
-            if round(sample.rows * scale) != rows:
-                message = (
-                    f"{contestant.name} read {sample.rows:,} rows of {table}; {rows:,} are there"
-                )
-                raise WrongRowsError(message)
-        yield Result(contestant, table, rows, scale, samples, imports.peak_bytes)
+    able = [contestant for contestant in contestants if table in contestant.tables]
+    samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in able}
+    failures: dict[str, Failure] = {}
+    with TemporaryDirectory(prefix="lakeflow-") as folder:
+        for turn in range(max((contestant.runs for contestant in able), default=0)):
+            for one in able:
+                if turn >= one.runs or one.name in failures:
+                    continue
+                task = Task(url, table, max_keys=one.sample)
+                try:
+                    if one.record is not None:
+                        task = replace(task, recording=str(folder))
+                        if turn == 0:
+                            one.record(task, Path(folder))
+                    sample = run_child(one, task)
+                except ReadFailedError as error:
+                    failures[one.name] = Failure(one, table, str(error))
+                    continue
+                say(f"{table}, {one.name}: {sample.wall_seconds:.2f} s")
+                samples[one.name].append(sample)
+    for one in able:
+        if one.name in failures:
+            yield failures[one.name]
+        else:
+            yield result(one, table, contents, samples[one.name])
+
+
+def result(
+    contestant: Contestant, table: str, contents: Contents, samples: Sequence[Sample]
+) -> Result:
+    """Check what was read.
+
+    Raises:
+        WrongRowsError: it is not what is there.
+    """
+    keys, rows = contents.keys[table], contents.rows[table]
+    scale = keys / (samples[0].keys or keys)
+    for sample in samples:
+        if round(sample.rows * scale) != rows:
+            message = f"{contestant.name} read {sample.rows:,} rows of {table}; {rows:,} are there"
+            raise WrongRowsError(message)
+    return Result(contestant, table, rows, scale, tuple(samples))

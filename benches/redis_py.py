@@ -14,7 +14,7 @@ from typing import Any, cast
 import redis
 from redis._parsers import _RESP2Parser
 
-from benches.reading import Read
+from benches.reading import Read, Task
 
 SCAN_COUNT = 1_000
 """Keys asked for per page of SCAN, and so about the commands of one pipeline."""
@@ -207,16 +207,16 @@ RECIPES = {
 }
 
 
-def command_per_key(url: str, table: str, max_keys: int | None) -> Read:
-    """Read up to `max_keys` keys as the seed's connector does, into a list of dicts."""
-    recipe = RECIPES[table]
+def command_per_key(task: Task) -> Read:
+    """Read up to so many keys as the seed's connector does, into a list of dicts."""
+    recipe = RECIPES[task.table]
     now = int(time.time())
     rows: list[dict[str, object]] = []
     keys = 0
     # The seed asks for redis-py alone, and its columns are strings.
     own_parser = {"parser_class": _RESP2Parser, "decode_responses": True}
-    with redis.Redis.from_url(url, **own_parser) as client:
-        for key in islice(client.scan_iter(count=SCAN_COUNT, _type=recipe.key_type), max_keys):
+    with redis.Redis.from_url(task.url, **own_parser) as client:
+        for key in islice(client.scan_iter(count=SCAN_COUNT, _type=recipe.key_type), task.max_keys):
             columns = recipe.explode(key, recipe.ask(client, key), now)
             rows += (
                 dict(zip(recipe.schema, row, strict=True)) for row in zip(*columns, strict=True)
@@ -234,14 +234,14 @@ def pages(client: redis.Redis, key_type: str | None) -> Iterator[list[bytes]]:
             yield cast("list[bytes]", page)  # str only where a client decodes
 
 
-def hand_pipeline(url: str, table: str, _max_keys: int | None) -> Read:
+def hand_pipeline(task: Task) -> Read:
     """Read a page of keys per pipeline into a record batch, and let each batch go."""
     import pyarrow as pa  # noqa: PLC0415 - the other way does without, and its memory is measured
 
-    recipe = RECIPES[table]
+    recipe = RECIPES[task.table]
     now = int(time.time())
     rows = keys = 0
-    with redis.Redis.from_url(url) as client:
+    with redis.Redis.from_url(task.url) as client:
         for page in pages(client, recipe.key_type):
             pipeline = client.pipeline(transaction=False)
             for key in page:

@@ -1,5 +1,9 @@
 """The registry of contestants: another one is a function and an entry here."""
 
+import os
+import sys
+
+from benches import polars_redis
 from benches.ours import lakeflow_redis
 from benches.reading import ALL_AT_ONCE, Contestant
 from benches.redis_py import RECIPES, command_per_key, hand_pipeline
@@ -27,6 +31,20 @@ CONTESTANTS = {
             tables=KEY_TABLES,
             modules=("redis", "hiredis", "pyarrow"),
             read=hand_pipeline,
+        ),
+        Contestant(
+            name="polars-redis",
+            description=(
+                "`batch_size=1000, count_hint=1000`, `parallel=4` and `include_ttl=True` for the "
+                "types that take them, SCAN by pattern, collected; hashes as a row a key with its "
+                "ten fields named before, counted as ten rows; streams with their fields named "
+                "before; no TTL for lists, sets, sorted sets and streams; no table of keys"
+            ),
+            tables=frozenset(polars_redis.SCANS),
+            modules=("polars_redis", "polars"),
+            read=polars_redis.read,
+            # It is built against polars' insides, and may want another one than we do.
+            interpreter=os.environ.get("POLARS_REDIS_PYTHON", sys.executable),
         ),
         Contestant(
             name="one command per key",

@@ -67,6 +67,7 @@ TARGETS = (
     ),
     faster_than("one command per key", 25),
     faster_than("pipelined by hand", 4),
+    faster_than("polars-redis", 2),
     Target(
         f"peak memory at most {PEAK_MB} MB over importing alone",
         lambda results, table: results[table, OURS].peak_bytes / MB,

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from benches import polars_redis
+from benches import floor, polars_redis
 from benches.ours import lakeflow_redis
 from benches.reading import ALL_AT_ONCE, Contestant
 from benches.redis_py import RECIPES, command_per_key, hand_pipeline
@@ -23,6 +23,15 @@ CONTESTANTS = {
             tables=KEY_TABLES | {ALL_AT_ONCE},
             modules=("lakeflow_redis", "pyarrow"),
             read=lakeflow_redis,
+            runs=5,
+        ),
+        Contestant(
+            name="floor",
+            description="the commands that ours sent, sent again as they were, replies thrown away",
+            tables=KEY_TABLES | {ALL_AT_ONCE},
+            modules=(),
+            read=floor.replay,
+            record=floor.record,
             runs=5,
         ),
         Contestant(

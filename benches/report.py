@@ -7,7 +7,7 @@ from itertools import pairwise
 from rich.console import Console
 from rich.table import Table
 
-from benches import results
+from benches import plot, results
 from benches.contestants import CONTESTANTS, OURS
 from benches.data import FAMILIES, SIZES
 from benches.installed import versions
@@ -112,9 +112,13 @@ class Report:
 
     def write(self) -> None:
         """Write it to `benches/RESULTS.md`, with its plot."""
+        plot.write(self.outcomes, f"size {self.size}")
         figures = results.table((HEADINGS, *self.rows()), TEXT_COLUMNS)
+        picture = f"![Rows per second]({plot.PICTURE.name})"
         notes = results.bullets(self.notes())
-        results.write("Figures", f"{self.machine()}.\n\n{self.title()}.\n\n{figures}\n\n{notes}")
+        results.write(
+            "Figures", f"{self.machine()}.\n\n{self.title()}.\n\n{figures}\n\n{picture}\n\n{notes}"
+        )
         targets = verdicts(self.outcomes)
         results.write("Targets", results.table(targets, targets[0]))
 

@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SIZE := medium
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # What the compiled core is made of; the Python side is used in place.
@@ -25,8 +26,10 @@ demo: $(VENV)/.demo ## Land sample data in ./demo-lake and look at it.
 # Quick checks first, so that a slip is known before the long ones.
 test: lint types rust-test python-test ## Environment, servers, lint, types, Rust and Python tests, notebooks.
 
-bench: $(VENV)/.bench ## Measure speed and memory beside other ways to read.
-	$(BIN)/python -m benches $(ARGS)
+# With ARGS only what they ask for; conditions know no large size.
+bench: $(VENV)/.bench ## Measure speed and memory beside other ways to read; SIZE=small|medium|large.
+	$(BIN)/python -m benches --size $(SIZE) $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m benches.conditions --size $(SIZE:large=medium))
 
 env: $(VENV)/.dev ## Everything to work on this, in .venv.
 

@@ -12,6 +12,11 @@ TRIED = Path(__file__).with_name("TRIED.md")
 PARTS = (
     "Figures",
     "Targets",
+    "Memory",
+    "The server's health",
+    "Distance",
+    "Not noticed",
+    "The GIL",
 )
 """In this order. Behind them comes what stands in `TRIED.md`, which is written by hand."""
 INTRODUCTION = "# Benchmark\n\nWritten by `make bench`; each part says when and where."

@@ -30,6 +30,8 @@ test: lint types rust-test python-test ## Environment, servers, lint, types, Rus
 bench: $(VENV)/.bench ## Measure speed and memory beside other ways to read; SIZE=small|medium|large.
 	$(BIN)/python -m benches --size $(SIZE) $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m benches.conditions --size $(SIZE:large=medium))
+	$(if $(ARGS),,cargo bench --bench decoder)
+	$(if $(ARGS),,$(BIN)/python -m benches.decoder)
 
 env: $(VENV)/.dev ## Everything to work on this, in .venv.
 

@@ -17,6 +17,7 @@ PARTS = (
     "Distance",
     "Not noticed",
     "The GIL",
+    "The decoder alone",
 )
 """In this order. Behind them comes what stands in `TRIED.md`, which is written by hand."""
 INTRODUCTION = "# Benchmark\n\nWritten by `make bench`; each part says when and where."

@@ -164,19 +164,23 @@ def test_keys_that_come_and_go_leave_whole_ones_or_none(
             assert rows in {0, whole} or records.receipt["keys_inconsistent"] == 1
 
 
-def test_where_watch_is_not_permitted_large_keys_are_flagged(
-    acl_server: Server,
+@pytest.mark.parametrize("refused", ["watch", "multi", "exec"])
+def test_where_a_key_cannot_be_watched_large_ones_are_flagged(
+    acl_server: Server, refused: str
 ) -> None:
     with acl_server.client() as client:
         client.flushdb()
         fill(client, "hashes")
-        add_user(client, "no-watch", "~*", "+@all", "-watch", "-multi", "-exec", "-memory")
-        connector = connect_as(acl_server, "no-watch")
-        records, _ = connector.read_table("hashes")
-        with pytest.warns(LakeflowRedisWarning, match=r"(?i)watch"):
+        client.copy("large", "large as well")
+        names = [f"small {number}" for number in range(2000)]
+        for name in names:
+            client.hset(name, "f", "v")
+        add_user(client, "no-watch", "~*", "+@all", f"-{refused}", "-memory")
+        records, _ = connect_as(acl_server, "no-watch").read_table("hashes")
+        with pytest.warns(LakeflowRedisWarning, match=rf"(?i){refused}"):
             rows = list(records)
         assert_same_rows("hashes", rows, oracle.read(client, "hashes"))
-        assert records.receipt["keys_inconsistent"] == 1
+        assert records.receipt["keys_inconsistent"] == 2
 
 
 def connect_as(server: Server, user: str) -> LakeflowConnect:

@@ -40,12 +40,10 @@ impl Visit<'_, '_> {
             && let Some(mut piece) = self.work.ready.pop_front()
         {
             let weight = self.weights[piece.table];
-            let unknown = !weight.known && piece.bytes.is_none() && piece.each.is_none();
             // What cannot be weighed beforehand comes in flights that grow while they prove light.
             let guessed = piece.bytes.is_none() && piece.each.is_none();
-            if unknown && self.under_way + loaded.len() > 0
-                || guessed && loaded.len() >= self.most_pieces
-            {
+            let first_of_all = self.under_way + loaded.len() == 0;
+            if guessed && (loaded.len() >= self.most_pieces || !weight.known && !first_of_all) {
                 self.work.ready.push_front(piece);
                 break;
             }

@@ -1,6 +1,8 @@
 """Running servers, emptied databases and connectors for the tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Protocol
 
 import pytest
@@ -8,7 +10,10 @@ import redis
 from lakeflow_redis import LakeflowConnect
 
 from tests import canary
-from tests.servers import FLAVOURS, REDIS_7_0, Flavour, Server, ServerPool
+from tests.certificates import Certificates
+from tests.clusters import Cluster
+from tests.sentinels import Sentinels
+from tests.servers import FLAVOURS, REDIS_7_0, VALKEY_9_1, Flavour, Server, ServerPool
 
 
 class Connect(Protocol):
@@ -68,6 +73,56 @@ def acl_server(request: pytest.FixtureRequest, pool: ServerPool) -> Server:
     """Each server that knows users, in turn."""
     flavour: Flavour = request.param
     return pool.get(flavour)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates for servers and clients, good and bad ones."""
+    return Certificates.make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def tls_server(certificates: Certificates) -> Iterator[Server]:
+    """A server whose port speaks TLS, and that asks its clients for nothing."""
+    with Server(REDIS_7_0, tls=certificates.tls()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mtls_server(certificates: Certificates) -> Iterator[Server]:
+    """A server whose port speaks TLS, and that takes only clients with a certificate."""
+    with Server(REDIS_7_0, tls=certificates.tls("yes")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Callable[[Flavour], Cluster]]:
+    """The clusters that all tests share, one of each flavour, started when first asked for."""
+    with ExitStack() as stack:
+        yield cache(lambda flavour: stack.enter_context(Cluster(flavour)))
+
+
+@pytest.fixture(scope="session", params=[REDIS_7_0, VALKEY_9_1], ids=str)
+def cluster(request: pytest.FixtureRequest, clusters: Callable[[Flavour], Cluster]) -> Cluster:
+    """A cluster of three primaries with a replica each, of either product in turn.
+
+    It is for all tests: one that moves slots or fails over leaves it whole, and one that kills
+    or does not end a move starts its own.
+    """
+    return clusters(request.param)
+
+
+@pytest.fixture(scope="session")
+def one_cluster(clusters: Callable[[Flavour], Cluster]) -> Cluster:
+    """One such cluster, for what does not depend on the product."""
+    return clusters(REDIS_7_0)
+
+
+@pytest.fixture(scope="session")
+def sentinels() -> Iterator[Sentinels]:
+    """A primary and two replicas with three sentinels, for all tests like `cluster`."""
+    with Sentinels(REDIS_7_0) as sentinels:
+        yield sentinels
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.tls import Tls
+
 HOST = "127.0.0.1"
 START_SECONDS = 30.0
 """Until a server answers PING: it takes 50 ms, so this only bounds a hopeless start."""
@@ -168,16 +170,25 @@ class Server:
         flavour: which server.
         config: further arguments, such as `"--maxclients", "10"`.
         password: what the default user must give; none by default.
+        tls: how its port speaks TLS; it does not by default. The Unix socket never does.
     """
 
-    def __init__(self, flavour: Flavour, *config: str, password: str | None = None) -> None:
+    def __init__(
+        self,
+        flavour: Flavour,
+        *config: str,
+        password: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
         self.flavour = flavour
         self.host = HOST
         self.port = 0
         self.password = password
+        self.tls = tls
         self._config = config
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._still = False
 
     def __enter__(self) -> Self:
         return self.start()
@@ -200,6 +211,23 @@ class Server:
         """What the server has written about itself."""
         return (self._require_folder() / "log").read_text(errors="replace")
 
+    @property
+    def address(self) -> str:
+        """Host and port, as `host:port`."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id; the server must have one."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has a process that neither has ended nor stands still."""
+        process = self._process
+        return process is not None and process.poll() is None and not self._still
+
     def start(self) -> Self:
         """Start the server and wait until it answers."""
         binary = self.flavour.binary()
@@ -207,7 +235,7 @@ class Server:
         self._folder = Path(tempfile.mkdtemp(prefix="lakeflow-"))
         atexit.register(self.stop)
         for attempt in range(3):
-            self.port = free_port()
+            self._choose_ports()
             self._launch(binary)
             if self._answers():
                 return self
@@ -216,6 +244,14 @@ class Server:
         log = self.log
         self.stop()
         raise RuntimeError(f"{self.flavour} did not start; its log ends:\n{log[-2000:]}")
+
+    def restart(self) -> Self:
+        """Start a killed server again where it was, without its data."""
+        self.kill()
+        self._launch(self.flavour.binary())
+        if not self._answers():
+            raise RuntimeError(f"{self.flavour} did not restart; its log ends:\n{self.log[-2000:]}")
+        return self
 
     def stop(self) -> None:
         """End the server and remove its folder; harmless when it has ended already."""
@@ -228,6 +264,7 @@ class Server:
     def kill(self) -> None:
         """End the process as a crash would; it keeps nothing, so there is nothing to lose."""
         process, self._process = self._process, None
+        self._still = False
         if process is not None:
             process.kill()
             process.wait()
@@ -235,44 +272,64 @@ class Server:
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """Let the server stand still: it accepts and says nothing."""
-        assert self._process is not None
-        self._process.send_signal(SIGSTOP)
+        process = self._process
+        assert process is not None
+        process.send_signal(SIGSTOP)
+        self._still = True
         try:
             yield
         finally:
-            self._process.send_signal(SIGCONT)
+            self._still = False
+            process.send_signal(SIGCONT)
 
     def client(self, db: int = 0, **options: Any) -> redis.Redis:
         """A redis-py client, in bytes, by the default user unless told otherwise."""
-        options.setdefault("password", self.password)
-        return redis.Redis(self.host, self.port, db, protocol=2, socket_timeout=60, **options)
+        tls = {} if self.tls is None else self.tls.client_options()
+        return redis.Redis(self.host, self.port, db, **self._client_options() | tls | options)
+
+    def local_client(self, db: int = 0, **options: Any) -> redis.Redis:
+        """A redis-py client over the Unix socket, which neither certificates nor ports concern."""
+        options = self._client_options() | options
+        return redis.Redis(unix_socket_path=self.unix_socket, db=db, **options)
 
     def options(self, **more: str) -> dict[str, str]:
         """The connector's options for this server, and further ones."""
         options = {"host": self.host, "port": str(self.port)}
         if self.password is not None:
             options["password"] = self.password
+        if self.tls is not None:
+            options |= self.tls.options()
         return options | more
+
+    def _client_options(self) -> dict[str, Any]:
+        return {"password": self.password, "protocol": 2, "socket_timeout": 60}
 
     def _require_folder(self) -> Path:
         assert self._folder is not None, "the server was not started"
         return self._folder
 
-    def _launch(self, binary: Path) -> None:
-        folder = self._require_folder()
-        arguments = [
-            *("--port", str(self.port), "--bind", self.host, "--unixsocket", self.unix_socket),
-            *("--dir", str(folder), "--save", "", "--appendonly", "no"),
+    def _choose_ports(self) -> None:
+        self.port = free_port()
+
+    def _arguments(self) -> list[str]:
+        port = ("--port", str(self.port)) if self.tls is None else self.tls.arguments(self.port)
+        return [
+            *(*port, "--bind", self.host, "--unixsocket", self.unix_socket),
+            *("--dir", str(self._require_folder()), "--save", "", "--appendonly", "no"),
             *(("--requirepass", self.password) if self.password is not None else ()),
             *self._config,
         ]
-        with (folder / "log").open("wb") as log:
+
+    def _launch(self, binary: Path) -> None:
+        with (self._require_folder() / "log").open("ab") as log:
+            arguments = self._arguments()
             self._process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log)
 
     def _answers(self) -> bool:
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
-        with self.client(retry=Retry(NoBackoff(), 0)) as client:
+        # Not through the port, whose certificate may be one that no client would trust.
+        with self.local_client(retry=Retry(NoBackoff(), 0)) as client:
             while self._process.poll() is None and time.monotonic() < deadline:
                 try:
                     client.ping()

@@ -2,10 +2,19 @@
 //! whoever knows it, as [`Error::At`].
 
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a user may not use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// A command, whatever the key.
+    Command,
+    Key,
+}
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -21,10 +30,23 @@ pub enum Error {
     Lost(#[source] io::Error),
     #[error("no answer within {seconds} s (option `{option}`)")]
     Timeout { seconds: f64, option: &'static str },
+    /// What is wrong with an encrypted connection, and what to do.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The servers that hold the keys are others by now: what moved, and what to do.
+    #[error("{0}")]
+    TopologyChanged(String),
     #[error("the server refused the credentials: {0}")]
     Authentication(String),
-    #[error("not permitted: {message}{remedy}")]
-    PermissionDenied { message: String, remedy: String },
+    #[error("not permitted: {message}; {remedy}")]
+    PermissionDenied {
+        message: String,
+        remedy: String,
+        denied: Denied,
+    },
+    /// The key is at another node: for good, or (`ask`) for this once.
+    #[error("slot {slot} is at {node} by now; read again")]
+    Redirected { slot: u16, node: String, ask: bool },
     /// An error reply: its first word and the rest.
     #[error("the server answered {code} {message}")]
     Refused { code: String, message: String },
@@ -83,10 +105,11 @@ impl Error {
         let (code, message) = line.split_once(' ').unwrap_or((&line, ""));
         match code {
             "NOAUTH" | "WRONGPASS" => Error::Authentication(line),
-            "NOPERM" => Error::PermissionDenied {
-                remedy: "; the user needs the ACL rule that allows it".to_owned(),
+            "NOPERM" => denied(message),
+            "MOVED" | "ASK" => redirected(code == "ASK", message).unwrap_or(Error::Refused {
+                code: code.to_owned(),
                 message: message.to_owned(),
-            },
+            }),
             _ => Error::Refused {
                 code: code.to_owned(),
                 message: message.to_owned(),
@@ -94,10 +117,75 @@ impl Error {
         }
     }
 
+    /// Whether a server did not answer, so that another may be asked instead.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self.root(),
+            Error::Unreachable(_) | Error::Lost(_) | Error::Timeout { .. }
+        )
+    }
+
+    /// Whether it is a server's answer to one command, after which others can be read.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.root(),
+            Error::Refused { .. } | Error::PermissionDenied { .. } | Error::Redirected { .. }
+        )
+    }
+
+    /// Whether it is about servers that are no longer what they were.
+    pub fn is_topology(&self) -> bool {
+        matches!(
+            self.root(),
+            Error::TopologyChanged(_) | Error::Redirected { .. }
+        )
+    }
+
+    /// Whether it sends to another node only for a key of a slot that is being moved.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.root(), Error::Redirected { ask: true, .. })
+    }
+
     /// Whether this is an error reply with the given code.
     pub fn is_reply(&self, wanted: &str) -> bool {
         matches!(self.root(), Error::Refused { code, .. } if code == wanted)
     }
+}
+
+/// A NOPERM by what is denied, which only its text tells: what names no command is taken for
+/// the refusal of one, since no table can do without.
+fn denied(message: &str) -> Error {
+    let quoted = || message.split('\'').nth(1);
+    let (denied, remedy) = match quoted() {
+        None if message.contains(" key") => (
+            Denied::Key,
+            "a key pattern of the user must cover it, such as `~*` or, since Redis 7.0, `%R~*`"
+                .to_owned(),
+        ),
+        Some(command) => (
+            Denied::Command,
+            format!("the user needs the ACL rule `+{command}`"),
+        ),
+        None => (
+            Denied::Command,
+            "the user needs the ACL rule that allows it".to_owned(),
+        ),
+    };
+    Error::PermissionDenied {
+        message: message.to_owned(),
+        remedy,
+        denied,
+    }
+}
+
+/// `<slot> <host>:<port>`.
+fn redirected(ask: bool, message: &str) -> Option<Error> {
+    let (slot, node) = message.split_once(' ')?;
+    Some(Error::Redirected {
+        slot: slot.parse().ok()?,
+        node: node.to_owned(),
+        ask,
+    })
 }
 
 /// A socket's own error means that the connection is lost; what the wire itself found (a
@@ -109,6 +197,11 @@ impl From<io::Error> for Error {
             Err(error) => Error::Lost(error),
         }
     }
+}
+
+/// A lock whose holder panicked still guards whole data here: nothing is left half-written.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How much of a name an error shows.
@@ -165,6 +258,33 @@ mod tests {
         assert!(error.at("key \"a\"").is_reply("WRONGTYPE"));
         let quoting = b"ERR unknown command 'AUTH', with args beginning with: 'canary'";
         assert!(!Error::from_reply(quoting).to_string().contains("canary"));
+        let denied = |line: &[u8]| match Error::from_reply(line) {
+            Error::PermissionDenied { denied, remedy, .. } => (denied, remedy),
+            other => panic!("{other}"),
+        };
+        // As Redis 6.2, 7.0 and Valkey 9.1 say it.
+        for line in [
+            &b"NOPERM this user has no permissions to access one of the keys used as arguments"[..],
+            b"NOPERM No permissions to access a key",
+        ] {
+            assert_eq!(denied(line).0, Denied::Key);
+        }
+        for line in [
+            &b"NOPERM this user has no permissions to run the 'memory|usage' command"[..],
+            b"NOPERM User u has no permissions to run the 'memory|usage' command",
+        ] {
+            let (denied, remedy) = denied(line);
+            assert_eq!(denied, Denied::Command);
+            assert!(remedy.contains("+memory|usage"), "{remedy}");
+        }
+        assert!(matches!(
+            Error::from_reply(b"MOVED 5 127.0.0.1:7000"),
+            Error::Redirected {
+                slot: 5,
+                ask: false,
+                ..
+            }
+        ));
         assert!(matches!(
             Error::from_reply(b"NOAUTH Authentication required."),
             Error::Authentication(_)

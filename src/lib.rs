@@ -10,6 +10,7 @@
 //!   keeps the server busy and its memory free, and [`resp`] pulls the replies apart.
 //! - [`tables`] append rows to [`columns`], which close into record batches.
 //! - The batches come out of [`reader::Reader`]; `python` hands them on.
+//! - [`permissions`] and [`inspect`] say what a user must be allowed, and what is there to read.
 //! - [`receipt`] counts all the while, and [`error`] says what went wrong and where.
 //!
 //! To add a table, write a file beside the others in `tables` and name it in
@@ -18,9 +19,11 @@
 pub mod columns;
 pub mod connection;
 pub mod error;
+pub mod inspect;
 pub mod offset;
 pub mod options;
 pub mod pace;
+pub mod permissions;
 pub mod plan;
 pub mod reader;
 pub mod receipt;

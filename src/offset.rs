@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::options::Databases;
 
 /// The id of a stream's entry; ordered as Redis orders them, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,8 +76,18 @@ pub enum Start {
     Beginning,
     /// The seed's own offset: after this id in every stream.
     After(EntryId),
-    /// After the position of each stream; from the beginning where it has none.
-    Positions(Positions),
+    /// By database: after the position of each stream; from the beginning where it has none.
+    Positions(BTreeMap<u32, Positions>),
+}
+
+impl Start {
+    /// The positions in a database, where there are any.
+    pub fn positions(&self, db: u32) -> Option<&Positions> {
+        match self {
+            Start::Positions(databases) => databases.get(&db),
+            Start::Beginning | Start::After(_) => None,
+        }
+    }
 }
 
 const VERSION: u64 = 1;
@@ -101,8 +112,16 @@ pub fn snapshot(scanned_at: i64) -> Value {
     json!({ "scanned_at": scanned_at })
 }
 
-/// The offset of `streams`.
-pub fn streams(db: u32, positions: &Positions) -> Value {
+/// The offset of `streams`, by database.
+pub fn streams(databases: &BTreeMap<u32, Positions>) -> Value {
+    let databases: Map<String, Value> = databases
+        .iter()
+        .map(|(db, positions)| (db.to_string(), positions_to_json(positions)))
+        .collect();
+    json!({ "streams": databases, "table": "streams", "version": VERSION })
+}
+
+fn positions_to_json(positions: &Positions) -> Value {
     let keys: Map<String, Value> = positions
         .iter()
         .map(|(key, position)| {
@@ -113,11 +132,11 @@ pub fn streams(db: u32, positions: &Positions) -> Value {
             (key_to_text(key), entry)
         })
         .collect();
-    json!({ "streams": { (db.to_string()): keys }, "table": "streams", "version": VERSION })
+    keys.into()
 }
 
-/// Reads an offset of `streams` for the database that is to be read.
-pub fn parse_streams(offset: &Value, db: u32) -> Result<Start> {
+/// Reads an offset of `streams` for the databases that are to be read.
+pub fn parse_streams(offset: &Value, read: &Databases) -> Result<Start> {
     const SHAPE: &str = "{}, {\"entry_id\": \"<ms>-<seq>\"}, or the offset that an earlier read of streams returned";
     let wrong = || foreign(offset, "streams", SHAPE);
     let map = match offset {
@@ -148,13 +167,17 @@ pub fn parse_streams(offset: &Value, db: u32) -> Result<Start> {
         }
         _ => return Err(wrong()),
     };
-    let mut positions = Positions::new();
+    let mut parsed = BTreeMap::new();
     for (database, keys) in databases {
-        if *database != db.to_string() {
+        let number = database.parse().map_err(|_| wrong())?;
+        if let Databases::These(numbers) = read
+            && !numbers.contains(&number)
+        {
             return Err(Error::Configuration(format!(
-                "the offset is of database {database}, and this connector reads database {db}"
+                "the offset is of database {database}, and this connector reads {read}"
             )));
         }
+        let mut positions = Positions::new();
         for (text, entry) in keys.as_object().ok_or_else(wrong)? {
             let position = parse_position(entry).ok_or_else(|| {
                 Error::Configuration(format!(
@@ -165,8 +188,9 @@ pub fn parse_streams(offset: &Value, db: u32) -> Result<Start> {
             let key = text_to_key(text).ok_or_else(wrong)?;
             positions.insert(key, position);
         }
+        parsed.insert(number, positions);
     }
-    Ok(Start::Positions(positions))
+    Ok(Start::Positions(parsed))
 }
 
 fn parse_position(entry: &Value) -> Option<Position> {
@@ -255,12 +279,16 @@ mod tests {
             };
             positions.insert(key.to_vec(), position);
         }
-        let offset = streams(3, &positions);
-        assert_eq!(
-            parse_streams(&offset, 3).unwrap(),
-            Start::Positions(positions)
-        );
-        let error = parse_streams(&offset, 0).unwrap_err().to_string();
+        let databases = BTreeMap::from([(0, Positions::new()), (3, positions)]);
+        let offset = streams(&databases);
+        let these = |numbers: &[u32]| Databases::These(numbers.to_vec());
+        for read in [these(&[0, 3, 5]), Databases::All] {
+            let parsed = parse_streams(&offset, &read).unwrap();
+            assert_eq!(parsed, Start::Positions(databases.clone()));
+        }
+        let error = parse_streams(&offset, &these(&[0]))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("database 3"), "{error}");
         assert!(check_snapshot(&offset, "hashes").is_err());
     }
@@ -278,6 +306,7 @@ mod tests {
             json!({"version": -1}),
             json!({"streams": {}, "table": "hashes", "version": 1}),
             json!({"streams": [], "table": "streams", "version": 1}),
+            json!({"streams": {"x": {}}, "table": "streams", "version": 1}),
             json!({"streams": {"0": []}, "table": "streams", "version": 1}),
             json!({"streams": {"0": {"k": "1-1"}}, "table": "streams", "version": 1}),
             json!({"streams": {"0": {"k": {"id": "1-1", "added": -1}}}, "table": "streams", "version": 1}),
@@ -285,7 +314,10 @@ mod tests {
             json!({"streams": {}, "table": "streams", "version": 1, "more": 1}),
         ] {
             assert!(
-                matches!(parse_streams(&offset, 0), Err(Error::Configuration(_))),
+                matches!(
+                    parse_streams(&offset, &Databases::All),
+                    Err(Error::Configuration(_))
+                ),
                 "{offset}"
             );
         }

@@ -1,7 +1,7 @@
 //! What a read of streams covers: the ranges (start, end] and the offset after them, both
 //! fixed before the first row.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::tables::{
     At, Key, Outcome, Piece, Size, TTL_OF_NO_KEY, after_page, entry_head, fetch_entries,
 };
 use crate::topology::Node;
-use crate::visit::{Visitor, Wants, Work, visit};
+use crate::visit::{Visitor, Wants, Work, visit_once};
 
 /// The table that is planned for.
 const STREAMS: &str = "streams";
@@ -55,20 +55,21 @@ impl Range {
     }
 }
 
-/// Plans a read of a node's streams from an offset on.
+/// Plans a read of a node's streams in one database from an offset on.
 pub fn plan(
     node: &mut Node,
+    db: u32,
     start: &Start,
     options: &ReadOptions,
     receipt: &Arc<Receipt>,
 ) -> Result<Plan> {
-    let now = scan_reach(node, options, receipt)?;
-    let mut end = unread_positions(node, start, &now, options)?;
+    let now = scan_reach(node, db, options, receipt)?;
+    let mut end = unread_positions(node, start.positions(db), &now, options)?;
     let mut ranges = Vec::new();
     for (key, reach) in now {
         let through = reach.position;
         let range = Range {
-            start: begin(&key, start, through, options)?,
+            start: begin(&key, start, db, through, options)?,
             key,
             through,
             length: reach.length,
@@ -103,6 +104,7 @@ pub fn plan(
 fn begin(
     key: &[u8],
     start: &Start,
+    db: u32,
     through: Position,
     options: &ReadOptions,
 ) -> Result<Option<Position>> {
@@ -114,7 +116,7 @@ fn begin(
                 added: None,
             }));
         }
-        Start::Positions(positions) => match positions.get(key) {
+        Start::Positions(_) => match start.positions(db).and_then(|positions| positions.get(key)) {
             Some(position) => *position,
             None => return Ok(None),
         },
@@ -136,9 +138,10 @@ fn begin(
     )))
 }
 
-/// The positions of all streams that match the pattern, as they are now.
+/// The positions of all streams that are chosen, as they are now.
 fn scan_reach(
     node: &mut Node,
+    db: u32,
     options: &ReadOptions,
     receipt: &Arc<Receipt>,
 ) -> Result<BTreeMap<Vec<u8>, Reach>> {
@@ -146,32 +149,35 @@ fn scan_reach(
         receipt: receipt.clone(),
         ..FindReach::default()
     };
-    let work = Work::scan(&node.server, &[visitor.wants()], options);
-    visit(&mut node.connection, work, &mut [&mut visitor], options)?;
+    let work = Work::select(
+        &node.server,
+        node.state.holding.as_ref(),
+        options.selection.of(db),
+        &[visitor.wants()],
+        Arc::default(),
+    );
+    visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
     Ok(visitor.found)
 }
 
-/// The positions in an offset of streams that this read leaves alone: those that its pattern
-/// does not match. A stream that is gone has none: should it come again, it is a new one.
+/// The positions in an offset of streams that this read leaves alone: those that it does not
+/// choose, or may not read. A stream that is gone has none: should it come again, it is a new one.
 fn unread_positions(
     node: &mut Node,
-    start: &Start,
+    positions: Option<&Positions>,
     now: &BTreeMap<Vec<u8>, Reach>,
     options: &ReadOptions,
 ) -> Result<Positions> {
-    let Start::Positions(positions) = start else {
-        return Ok(Positions::new());
-    };
-    let mut unread = positions.clone();
-    unread.retain(|key, _| !now.contains_key(key));
+    let mut unread = positions.cloned().unwrap_or_default();
+    unread.retain(|key, _| !now.contains_key(key) && node.owns(key));
     let pieces = unread
         .keys()
         .map(|key| Piece::new(key.as_slice().into(), 0, At::Whole));
     // These are not read: what became of them is in a receipt of their own.
     let mut visitor = FindReach::default();
     let work = Work::pieces(pieces);
-    visit(&mut node.connection, work, &mut [&mut visitor], options)?;
-    unread.retain(|key, _| visitor.found.contains_key(key));
+    visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
+    unread.retain(|key, _| visitor.found.contains_key(key) || visitor.denied.contains(key));
     Ok(unread)
 }
 
@@ -200,7 +206,7 @@ fn cap(
         });
         let mut visitor = CountEntries::default();
         let work = Work::pieces(pieces);
-        visit(&mut node.connection, work, &mut [&mut visitor], options)?;
+        visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
         for index in turn {
             let range = &ranges[index];
             let counted = visitor.counts.get(range.key.as_slice()).copied();
@@ -246,6 +252,8 @@ struct Reach {
 #[derive(Default)]
 struct FindReach {
     found: BTreeMap<Vec<u8>, Reach>,
+    /// Streams that the user may not read.
+    denied: BTreeSet<Vec<u8>>,
     receipt: Arc<Receipt>,
 }
 
@@ -269,6 +277,11 @@ impl Visitor for FindReach {
 
     fn taken(&self) -> u64 {
         self.found.len() as u64
+    }
+
+    fn denied(&mut self, key: &[u8]) {
+        self.receipt.keys_denied.add(1);
+        self.denied.insert(key.to_vec());
     }
 
     fn fetch(&self, pieces: &[Piece], to: &mut Commands) {

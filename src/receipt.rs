@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::error::lock;
+
 /// A count that the reading thread raises and any thread may look at.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -24,6 +26,8 @@ pub struct Receipt {
     pub duplicates_dropped: Count,
     pub keys_gone: Count,
     pub keys_changed_type: Count,
+    /// Keys that the user may not read, and that were left out.
+    pub keys_denied: Count,
     pub keys_paged: Count,
     /// Keys that were read in pages, and changed (or may have changed) meanwhile.
     pub keys_inconsistent: Count,
@@ -44,6 +48,7 @@ impl Default for Receipt {
             duplicates_dropped: Count::default(),
             keys_gone: Count::default(),
             keys_changed_type: Count::default(),
+            keys_denied: Count::default(),
             keys_paged: Count::default(),
             keys_inconsistent: Count::default(),
             rows: Count::default(),
@@ -60,7 +65,7 @@ impl Default for Receipt {
 
 impl Receipt {
     /// The counts by name, in the order in which to show them.
-    pub fn counts(&self) -> [(&'static str, u64); 10] {
+    pub fn counts(&self) -> [(&'static str, u64); 11] {
         [
             ("rows", self.rows.get()),
             ("bytes", self.bytes.get()),
@@ -68,6 +73,7 @@ impl Receipt {
             ("duplicates_dropped", self.duplicates_dropped.get()),
             ("keys_gone", self.keys_gone.get()),
             ("keys_changed_type", self.keys_changed_type.get()),
+            ("keys_denied", self.keys_denied.get()),
             ("keys_paged", self.keys_paged.get()),
             ("keys_inconsistent", self.keys_inconsistent.get()),
             ("rows_skipped", self.rows_skipped.get()),
@@ -102,11 +108,4 @@ impl Receipt {
             .unwrap_or_else(|| self.began.elapsed())
             .as_secs_f64()
     }
-}
-
-/// A lock whose holder panicked still guards whole data here: nothing is left half-written.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

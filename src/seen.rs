@@ -22,19 +22,43 @@ pub struct Seen {
     second: RandomState,
     young: HashSet<(u64, u64)>,
     old: HashSet<(u64, u64)>,
+    /// Whether some are forgotten by now.
+    forgot: bool,
 }
 
 impl Seen {
     /// Whether the name is new; from now on it is not.
     pub fn insert(&mut self, name: &[u8]) -> bool {
-        let hashes = (self.first.hash_one(name), self.second.hash_one(name));
+        let hashes = self.hashes(name);
         if self.old.contains(&hashes) || !self.young.insert(hashes) {
             return false;
         }
         if self.young.len() == GENERATION {
+            self.forgot |= !self.old.is_empty();
             self.old = std::mem::take(&mut self.young);
         }
         true
+    }
+
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let hashes = self.hashes(name);
+        self.old.contains(&hashes) || self.young.contains(&hashes)
+    }
+
+    /// From now on the name is new again.
+    pub fn remove(&mut self, name: &[u8]) {
+        let hashes = self.hashes(name);
+        self.old.remove(&hashes);
+        self.young.remove(&hashes);
+    }
+
+    /// Whether every name that ever came is remembered.
+    pub fn is_whole(&self) -> bool {
+        !self.forgot
+    }
+
+    fn hashes(&self, name: &[u8]) -> (u64, u64) {
+        (self.first.hash_one(name), self.second.hash_one(name))
     }
 }
 
@@ -51,7 +75,10 @@ mod tests {
             assert!(seen.insert(&name(n)));
         }
         assert!((names - GENERATION..names).all(|n| !seen.insert(&name(n))));
+        assert!(!seen.is_whole());
         assert!(seen.insert(&name(0)));
+        seen.remove(&name(0));
+        assert!(!seen.contains(&name(0)) && seen.contains(&name(names - 1)));
         assert!(seen.young.len() + seen.old.len() <= 2 * GENERATION);
         assert!(seen.young.capacity() <= GENERATION && seen.old.capacity() <= GENERATION);
     }

@@ -60,10 +60,11 @@ class Source:
 
 
 def sources() -> list[Source]:
-    """All files of the crate."""
+    """All files of the crate, but for those that hold a module's tests."""
     return [
         Source(path, without_tests(without_text(path.read_text())))
         for path in sorted(SRC.rglob("*.rs"))
+        if path.name != "tests.rs"
     ]
 
 

@@ -15,7 +15,7 @@ from tests.contract import TABLES
 from tests.servers import Server, free_port
 from tests.users import add_user
 
-NOWHERE = {"host": "127.0.0.1", "port": "1"}
+NOWHERE = {"host": "127.0.0.1", "port": "1", "mode": "standalone"}
 """Where no server is: what needs none must work there."""
 
 tables = pytest.mark.parametrize("table", TABLES)

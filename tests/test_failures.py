@@ -16,6 +16,7 @@ from lakeflow_redis import (
     RedisConnectionError,
     RedisTimeoutError,
     ServerError,
+    TopologyChangedError,
 )
 
 from tests import canary, data, peers
@@ -297,10 +298,13 @@ def test_too_many_clients_are_not_taken_for_wrong_credentials() -> None:
         assert isinstance(error, ServerError | RedisConnectionError)
 
 
-def test_a_node_of_a_cluster_is_refused_since_it_does_not_hold_all_keys() -> None:
+def test_a_node_of_a_cluster_alone_is_refused_since_it_does_not_hold_all_keys() -> None:
     # Its own choice, 10,000 above the port, may not exist.
     bus = ("--cluster-port", str(free_port()))
     with Server(REDIS_7_0, "--cluster-enabled", "yes", *bus) as server:
-        error = failure(server.options())
+        error = failure(server.options(mode="standalone"))
         assert isinstance(error, ConfigurationError)
         assert "standalone" in str(error)
+        error = failure(server.options())
+        assert isinstance(error, TopologyChangedError)
+        assert "0-16383" in str(error)

@@ -23,7 +23,16 @@ BAD_VALUES = [
         ("port", value)
         for value in ("abc", "70000", "65536", "-1", "6379.0", "", "6379 ", "0x1", "٣")
     ),
-    *(("db", value) for value in ("-1", "abc", "1.5", "", "99999999999999999999")),
+    *(
+        ("db", value)
+        for value in ("-1", "abc", "1.5", "", "99999999999999999999", "0,", "0,0", "**")
+    ),
+    *(("mode", value) for value in ("redis", "Cluster", "")),
+    *(("nodes", value) for value in ("", "a,,b", "a:b", "redis://a", "a:1,a:1")),
+    *(("read_from", value) for value in ("slave", "")),
+    *(("ssl_cert_reqs", value) for value in ("optional", "")),
+    *(("on_denied", value) for value in ("ignore", "")),
+    *(("sync_rules", value) for value in ("", "{}", "[]", "all")),
     *(("batch_size", value) for value in ("0", "-5", "many", "1e3", "")),
     *(("max_records_per_batch", value) for value in ("0", "-1", "all")),
     *(("socket_timeout", value) for value in ("-1", "soon", "nan", "inf", "")),
@@ -31,7 +40,7 @@ BAD_VALUES = [
     *(("invalid_utf8", value) for value in ("ignore", "Error", "")),
     *(("value_type", value) for value in ("bytes", "")),
     *(("fail_on_data_loss", value) for value in ("maybe", "1.0", "")),
-    *(("ssl", value) for value in ("perhaps", "true")),
+    *(("ssl", value) for value in ("perhaps", "")),
     ("client_name", "two words"),
 ]
 
@@ -42,6 +51,7 @@ def test_a_bad_value_is_named_with_its_option(name: str, value: str) -> None:
 
 
 TABLE_OPTIONS = {
+    *("sync_rules", "on_denied"),
     *("batch_size", "max_records_per_batch", "invalid_utf8", "value_type", "fail_on_data_loss"),
 }
 
@@ -134,7 +144,7 @@ def test_a_connector_needs_to_know_its_server() -> None:
         f"redis://:{canary.QUOTED_PASSWORD}@localhost/-1",
         f"redis://:{canary.PASSWORD}@localhost",
         f"redis//:{canary.QUOTED_PASSWORD}@localhost",
-        f"rediss://:{canary.QUOTED_PASSWORD}@localhost",
+        f"rediss://:{canary.QUOTED_PASSWORD}@localhost/one",
     ],
 )
 def test_a_bad_url_is_named_and_not_shown(url: str) -> None:

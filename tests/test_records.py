@@ -189,7 +189,7 @@ def test_libraries_take_a_kept_read_more_than_once(
 
 RECEIPT_KEYS = {
     *("table", "complete", "seconds", "rows", "bytes", "keys_scanned", "duplicates_dropped"),
-    *("keys_gone", "keys_changed_type", "keys_paged", "keys_inconsistent"),
+    *("keys_gone", "keys_changed_type", "keys_denied", "keys_paged", "keys_inconsistent"),
     *("rows_skipped", "values_replaced", "warnings"),
 }
 

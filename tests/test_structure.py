@@ -28,7 +28,7 @@ MAY_USE = {
 }
 """What each module of the crate may use besides itself; the layers follow below."""
 
-LAYERS = ["pace", "scan", "visit", "plan", "reader", "python"]
+LAYERS = ["pace", "scan", "visit", "plan", "permissions", "inspect", "reader", "python"]
 """Each of these may use all modules above, and those that stand before it here."""
 
 
@@ -171,7 +171,7 @@ def test_the_command_line_takes_the_options_of_the_table(command: str) -> None:
 
 
 def test_the_command_line_has_no_options_of_the_server_besides() -> None:
-    assert flags("check") == set(NAMES)
+    assert flags("check") == {*NAMES, "json"}
 
 
 LONG = {

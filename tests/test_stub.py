@@ -64,7 +64,12 @@ def parameters(node: ast.FunctionDef) -> list[tuple[str, Any]]:
     names = [argument.arg for argument in node.args.args if argument.arg != "self"]
     defaults = [ast.literal_eval(default) for default in node.args.defaults]
     missing = [inspect.Parameter.empty] * (len(names) - len(defaults))
-    return list(zip(names, missing + defaults, strict=True))
+    positional = list(zip(names, missing + defaults, strict=True))
+    named = [
+        (argument.arg, inspect.Parameter.empty if default is None else ast.literal_eval(default))
+        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    ]
+    return positional + named
 
 
 def actual_parameters(function: Any) -> list[tuple[str, Any]]:

@@ -24,6 +24,8 @@ from lakeflow_redis.exceptions import (
     RedisConnectionError,
     RedisTimeoutError,
     ServerError,
+    TlsError,
+    TopologyChangedError,
 )
 
 __all__ = [
@@ -43,5 +45,7 @@ __all__ = [
     "Schema",
     "ServerError",
     "TableBatches",
+    "TlsError",
+    "TopologyChangedError",
     "__version__",
 ]

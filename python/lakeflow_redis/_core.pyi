@@ -1,6 +1,6 @@
 """The compiled core: a connector, what it reads, and the table of its options."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, TypedDict, final, type_check_only
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ __all__ = [
     "Schema",
     "TableBatches",
     "__version__",
+    "acl_rules",
     "option_specs",
 ]
 
@@ -45,6 +46,75 @@ class Metadata(TypedDict):
 
 def option_specs() -> list[OptionSpec]:
     """The table of options, in the order in which to show them."""
+
+def acl_rules(
+    table_names: Sequence[str],
+    key_patterns: Sequence[str],
+    *,
+    redis: str = "7.0",
+    mode: str = "standalone",
+    read_from: str = "primary",
+    selects: bool = False,
+) -> list[str]:
+    """The rules for `ACL SETUSER` that just suffice to read tables, without a password.
+
+    Args:
+        table_names: the tables that the user is to read.
+        key_patterns: globs of the keys, one rule each.
+        redis: the server's version, 6.0 or later; before 7.0 rules know no reading alone.
+            Valkey has the rules of 7.2.
+        mode: as the option: `standalone`, `cluster` or `sentinel`.
+        read_from: as the option.
+        selects: whether databases other than 0 are read.
+
+    Raises:
+        ConfigurationError: no such table, or a pattern or version that no rule can be of.
+    """
+
+@type_check_only
+class NodeFacts(TypedDict):
+    """A server that would be read."""
+
+    address: str
+    product: str
+    version: str
+    role: Literal["primary", "replica"]
+    keys: int
+
+@type_check_only
+class DatabaseFacts(TypedDict):
+    """A database that holds keys; in a cluster, on all nodes that would be read."""
+
+    keys: int
+    expires: int | None
+    """Keys that expire; None where a server does not say."""
+
+@type_check_only
+class TableFacts(TypedDict):
+    """What the user may read of a table."""
+
+    readable: bool
+    refused: list[str]
+    """Commands that the user may not send, or the server does not have."""
+    null_columns: list[str]
+    """Columns that are null because of it."""
+    notes: list[str]
+    """What else is because of it."""
+
+@type_check_only
+class Inspection(TypedDict):
+    """What is there, without reading it."""
+
+    mode: Literal["standalone", "cluster", "sentinel"]
+    nodes: list[NodeFacts]
+    tls: bool
+    user: str
+    databases: dict[str, DatabaseFacts]
+    """By number."""
+    tables: dict[str, TableFacts]
+    limits: list[str]
+    """What these servers cannot promise, by their version and configuration."""
+    warnings: list[str]
 
 @final
 class Schema:
@@ -89,6 +159,7 @@ class Records:
         - `keys_scanned`: keys that SCAN named, `duplicates_dropped`: those it named again
         - `keys_gone`: keys that were gone by the time they were read
         - `keys_changed_type`: keys that had become another type by then
+        - `keys_denied`: keys that the user may not read, left out because of `on_denied=skip`
         - `keys_paged`: keys too large for one reply, read in several
         - `keys_inconsistent`: those of them whose rows may be of several moments, since they
           changed each time they were read (by WATCH), or since the server would not tell
@@ -168,7 +239,7 @@ class TableBatches:
 
 @final
 class LakeflowConnect:
-    """A connector to one Redis.
+    """A connector to one Redis: a server, a cluster, or what Sentinels watch.
 
     Args:
         options: strings, as Spark and Unity Catalog hand them over; see `option_specs()`.
@@ -189,6 +260,18 @@ class LakeflowConnect:
             sake: unreachable, refused credentials and not permitted differ in the message.
         """
 
+    def inspect(self) -> Inspection:
+        """Find out what is there and what the user may read of it, without reading it.
+
+        Sends INFO and, on a key that is none, each command that a read may send.
+
+        Raises:
+            RedisConnectionError: a server cannot be reached.
+            AuthenticationError: it refused the credentials.
+            PermissionDeniedError: the user may not even ask what the server is.
+            TopologyChangedError: the nodes do not agree on which of them has which keys.
+        """
+
     @staticmethod
     def list_tables() -> list[str]:
         """The names of all tables; needs no server."""
@@ -196,19 +279,24 @@ class LakeflowConnect:
     def get_table_schema(
         self, table_name: str, table_options: Mapping[str, str] | None = None
     ) -> Schema:
-        """The columns of a table under these options; needs no server.
+        """The columns of a table under these options.
+
+        Needs no server, but for `server_info` where the option `mode` is `auto`: of a cluster it
+        has a column `node`. Where several databases are read, tables of keys have a column `db`.
 
         Raises:
             ConfigurationError: no such table, or a bad option.
+            LakeflowRedisError: the server had to be asked, and that failed.
         """
 
     def read_table_metadata(
         self, table_name: str, table_options: Mapping[str, str] | None = None
     ) -> Metadata:
-        """Primary keys, cursor field and ingestion type of a table; needs no server.
+        """Primary keys, cursor field and ingestion type of a table.
 
         Raises:
             ConfigurationError: no such table, or a bad option.
+            LakeflowRedisError: as `get_table_schema`.
         """
 
     def read_table(
@@ -233,8 +321,11 @@ class LakeflowConnect:
             ConfigurationError: no such table, a bad option, a malformed offset, or one of
                 another table or database.
             RedisConnectionError: the server cannot be reached.
+            TlsError: the connection cannot be encrypted, or the server not be trusted.
             AuthenticationError: it refused the credentials.
             PermissionDeniedError: the user may not do what the read needs.
+            TopologyChangedError: slots of a cluster are nobody's, or moving all the time. While
+                the records are consumed: keys moved, and cannot be read once each any more.
             DataLossError: a stream was deleted and created anew since the offset, and
                 `fail_on_data_loss` is not `false`.
         """

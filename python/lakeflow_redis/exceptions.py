@@ -22,6 +22,17 @@ class RedisTimeoutError(RedisConnectionError, TimeoutError):
     """The server did not answer within `socket_connect_timeout` or `socket_timeout`."""
 
 
+class TlsError(RedisConnectionError):
+    """The connection could not be encrypted, or the server's certificate not be trusted."""
+
+
+class TopologyChangedError(LakeflowRedisError):
+    """The servers changed while they were read (slots moved, a failover), so that rows may lack.
+
+    It is no table: read again.
+    """
+
+
 class AuthenticationError(LakeflowRedisError):
     """The server refused the credentials, or wants some and got none."""
 

@@ -45,17 +45,20 @@ pub const fn column(name: &'static str, kind: Type) -> Column {
 /// The columns of a table that were asked for, in the order asked.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub(super) columns: &'static [Column],
+    pub(super) columns: Arc<[Column]>,
     /// Where they stand in the table.
     pub(super) places: Vec<usize>,
 }
 
 impl Asked {
+    /// Of a table's columns, and those that this kind of read appends to tell rows apart.
     pub fn of(
         table: &'static str,
-        columns: &'static [Column],
+        columns: &[Column],
+        appended: &[Column],
         options: &ReadOptions,
     ) -> Result<Self> {
+        let columns: Arc<[Column]> = columns.iter().chain(appended).copied().collect();
         let place = |name: &String| {
             let found = columns.iter().position(|column| column.name == name);
             found.ok_or_else(|| {
@@ -84,7 +87,13 @@ impl Asked {
         keys.clone().count() > 0 && keys.clone().all(|key| self.has(key.name))
     }
 
-    fn iter(&self) -> impl Iterator<Item = &'static Column> {
+    /// The columns that tell rows apart.
+    pub fn primary_keys(&self) -> impl Iterator<Item = &'static str> {
+        let keys = self.columns.iter().filter(|column| column.key);
+        keys.map(|column| column.name)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Column> {
         self.places.iter().map(|place| &self.columns[*place])
     }
 

@@ -97,6 +97,15 @@ impl BytesBuilder {
         self.values.len() - usize::try_from(begin).unwrap_or_default()
     }
 
+    /// Keeps so many cells, and nothing of one that has not ended.
+    pub fn truncate(&mut self, cells: usize) {
+        self.offsets.truncate(cells + 1);
+        let end = self.offsets.last().copied().unwrap_or_default();
+        self.values
+            .truncate(usize::try_from(end).unwrap_or_default());
+        self.nulls.truncate(cells);
+    }
+
     pub fn end_cell(&mut self) {
         // Beyond i32 the row is refused as a whole by `check_offsets`.
         let end = i32::try_from(self.values.len()).unwrap_or(i32::MAX);

@@ -1,9 +1,11 @@
-//! One connection to one server: TCP or Unix socket, handshake, deadlines.
+//! One connection to one server: TCP, TLS or Unix socket, handshake, deadlines.
 //!
 //! The socket does not block. While replies are awaited, what is left of the commands is
 //! sent, the deadline is watched and the caller's wish to stop is asked for.
 
+mod dial;
 mod stream;
+mod tls;
 mod waiting;
 mod wire;
 
@@ -12,18 +14,19 @@ use std::time::{Duration, Instant};
 use redis::{ErrorKind, RedisResult, Value};
 
 use crate::error::{Error, Result};
-use crate::options::ConnectionOptions;
+use crate::options::Access;
 use crate::resp::{Commands, Decoder, Replies, Token, Tokens as _};
 
-pub use waiting::Cancel;
+pub use dial::Dialer;
+pub use waiting::{Cancel, pause};
 
-use stream::connect;
+use stream::Stream;
 use wire::Wire;
 
 /// A one-off reply may nest so deep: COMMAND DOCS, the deepest, needs half of it.
 const MAX_DEPTH: usize = 32;
 
-/// A connection that has shaken hands and selected its database.
+/// A connection that has shaken hands.
 pub struct Connection {
     decoder: Decoder<Wire>,
     db: u32,
@@ -33,57 +36,68 @@ pub struct Connection {
     broken: bool,
     /// The shortest time in which an answer came.
     round_trip: Duration,
+    /// Whether each command is to follow an ASKING.
+    asking: bool,
 }
 
 impl Connection {
-    /// Connects, authenticates, names itself and selects the database.
-    pub fn open(options: &ConnectionOptions, cancel: Cancel) -> Result<Self> {
-        let stream = connect(&options.address, options.connect_timeout, &cancel)?;
+    /// Authenticates over a stream, if there is a password, and names itself.
+    fn begin(
+        stream: Stream,
+        access: &Access,
+        password: Option<&str>,
+        cancel: Cancel,
+    ) -> Result<Self> {
         let mut connection = Connection {
-            decoder: Decoder::new(Wire::new(stream, options.timeout, cancel)),
-            db: options.db,
+            decoder: Decoder::new(Wire::new(stream, access.timeout, cancel)),
+            db: 0,
             failed: None,
             broken: false,
             round_trip: Duration::MAX,
+            asking: false,
         };
         let began = Instant::now();
-        connection.shake_hands(options)?;
+        connection.shake_hands(access, password)?;
         connection.round_trip = began.elapsed();
         Ok(connection)
     }
 
-    fn shake_hands(&mut self, options: &ConnectionOptions) -> Result<()> {
-        let db = options.db.to_string();
+    fn shake_hands(&mut self, access: &Access, password: Option<&str>) -> Result<()> {
         let mut commands = Commands::default();
-        let password = options.password.as_ref().map(|secret| secret.0.as_bytes());
-        match (&options.username, password) {
-            (Some(user), Some(password)) => commands.push(&[b"AUTH", user.as_bytes(), password]),
-            (None, Some(password)) => commands.push(&[b"AUTH", password]),
-            _ => {}
+        let username = access.credentials.username.as_deref();
+        match (username, password) {
+            (Some(user), Some(password)) => {
+                commands.push(&[b"AUTH", user.as_bytes(), password.as_bytes()]);
+            }
+            (None, Some(password)) => commands.push(&[b"AUTH", password.as_bytes()]),
+            (_, None) => {}
         }
-        let authenticates = commands.count > 0;
         commands.push(&[b"PING"]);
-        commands.push(&[b"CLIENT", b"SETNAME", options.client_name.as_bytes()]);
-        if options.db != 0 {
-            commands.push(&[b"SELECT", db.as_bytes()]);
-        }
+        commands.push(&[b"CLIENT", b"SETNAME", access.client_name.as_bytes()]);
         self.send(&commands)?;
 
-        if authenticates {
+        if password.is_some() {
             let authenticated = self.replies(1).bytes().map(|_| ());
             self.check_welcome(authenticated)?;
         } else {
             self.replies(1).bytes()?;
         }
-        self.take_courtesy()?;
-        if options.db != 0 {
-            self.replies(1).bytes().map_err(|error| match error {
-                Error::Refused { message, .. } => Error::Configuration(format!(
-                    "option `db` is {db}, which the server refused: {message}"
-                )),
-                other => other,
-            })?;
+        self.take_courtesy()
+    }
+
+    /// Goes to a database, where it is not there already.
+    pub fn select(&mut self, db: u32) -> Result<()> {
+        if db == self.db {
+            return Ok(());
         }
+        let selected: Result<()> = self.query(redis::cmd("SELECT").arg(db));
+        selected.map_err(|error| match error {
+            Error::Refused { message, .. } => Error::Configuration(format!(
+                "database {db}, which option `db` or a rule asks for, is refused by the server: {message}"
+            )),
+            other => other,
+        })?;
+        self.db = db;
         Ok(())
     }
 
@@ -103,6 +117,21 @@ impl Connection {
             }
             (Err(refused), _) => Err(refused),
         }
+    }
+
+    /// Reads from a replica in a cluster, which sends clients to its primary otherwise.
+    pub fn set_readonly(&mut self) -> Result<()> {
+        self.query(&redis::cmd("READONLY"))
+    }
+
+    /// From now on each command follows an ASKING: this node is being given their slots.
+    pub fn set_asking(&mut self) {
+        self.asking = true;
+    }
+
+    /// Commands to be sent over this connection.
+    pub fn commands(&self) -> Commands {
+        Commands::new(self.asking)
     }
 
     /// Reads without counting as a use of the keys, where the server has that (7.2).
@@ -129,12 +158,16 @@ impl Connection {
 
     /// Sends what can be sent at once; the rest goes while replies are read.
     pub fn send(&mut self, commands: &Commands) -> Result<()> {
-        Ok(self.decoder.reader.send(&commands.bytes)?)
+        self.send_bytes(&commands.bytes)
+    }
+
+    fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.decoder.reader.send(bytes)?)
     }
 
     /// The replies to the next so many commands.
     pub fn replies(&mut self, commands: usize) -> Replies<'_> {
-        Replies::new(&mut self.decoder, commands)
+        Replies::new(&mut self.decoder, commands).after_asking(self.asking)
     }
 
     /// Reply bytes pulled so far.
@@ -162,7 +195,7 @@ impl Connection {
 
     /// Sleeps, and ends that like any wait when the caller wants no more.
     pub fn pause(&self, time: Duration) -> Result<()> {
-        Ok(waiting::pause(time, &self.decoder.reader.cancel)?)
+        pause(time, &self.decoder.reader.cancel)
     }
 
     /// Keeps our error for `query`, and gives the crate one that says the same.
@@ -228,11 +261,7 @@ impl redis::ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let commands = Commands {
-            bytes: commands.to_vec(),
-            count: offset + count,
-        };
-        self.send(&commands)
+        self.send_bytes(commands)
             .and_then(|()| self.values(MAX_DEPTH, offset, count))
             .map_err(|error| self.fail(error))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// Asked while waiting; true when the caller no longer wants the answer.
 pub type Cancel = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -75,11 +75,11 @@ impl Waited {
 }
 
 /// Sleeps for a time that can be called off.
-pub fn pause(time: Duration, cancel: &Cancel) -> io::Result<()> {
+pub fn pause(time: Duration, cancel: &Cancel) -> Result<()> {
     let until = Instant::now() + time;
     loop {
         if cancel() {
-            return Err(io::Error::other(Error::Interrupted));
+            return Err(Error::Interrupted);
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

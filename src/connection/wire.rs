@@ -48,7 +48,7 @@ impl Wire {
         }
         self.unsent.clear();
         self.sent = 0;
-        Ok(())
+        self.stream.flush()
     }
 }
 
@@ -69,7 +69,7 @@ impl Read for Wire {
                 Err(error) => return Err(error),
             }
             let mut events = PollFlags::IN;
-            if !self.unsent.is_empty() {
+            if !self.unsent.is_empty() || self.stream.wants_write() {
                 events |= PollFlags::OUT;
             }
             waited.wait(&self.stream, events, &self.cancel)?;

@@ -4,19 +4,28 @@
 //! hold `{{ NAME }}` references to environment variables; they are resolved when a typed
 //! struct is made, so that what is kept (and pickled) is the reference.
 
+mod connect;
 mod references;
+mod rules;
+mod spec;
+mod spelling;
 mod table;
 mod typed;
 mod url;
 mod values;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
-pub use table::{Kind, OPTIONS, OptionSpec, Scope, nearest};
-pub use typed::{Address, ConnectionOptions, InvalidUtf8, ReadOptions, Secret, ValueType};
+pub use connect::check_cluster_database;
+pub use rules::{Rule, Selection};
+pub use spec::{Kind, OptionSpec, Scope, nearest};
+pub use table::OPTIONS;
+pub use typed::{
+    Access, Address, ConnectionOptions, Credentials, Databases, InvalidUtf8, Mode, OnDenied,
+    Password, Pem, ReadFrom, ReadOptions, Secret, Sentinel, Tls, ValueType,
+};
 
 use references::has_reference;
 use table::spec_of;
@@ -44,17 +53,20 @@ impl Options {
         V: Into<String>,
     {
         let options = Options::default().over(pairs, Scope::Connection)?;
-        for other in ["host", "port", "unix_socket_path"] {
+        for other in ["host", "port", "unix_socket_path", "nodes"] {
             options.exclude("url", other)?;
         }
+        options.exclude("nodes", "host")?;
+        options.exclude("nodes", "port")?;
+        options.exclude("nodes", "unix_socket_path")?;
         options.exclude("unix_socket_path", "host")?;
         options.exclude("unix_socket_path", "port")?;
-        if !["url", "host", "unix_socket_path"]
+        if !["url", "host", "unix_socket_path", "nodes"]
             .iter()
             .any(|name| options.values.contains_key(name))
         {
             return Err(Error::Configuration(
-                "no server is named: give `host` (and `port`), `url`, or `unix_socket_path`"
+                "no server is named: give `host` (and `port`), `url`, `unix_socket_path`, or `nodes`"
                     .to_owned(),
             ));
         }
@@ -107,46 +119,14 @@ impl Options {
         Ok(())
     }
 
-    /// What is needed to connect; resolves references.
-    pub fn connection(&self) -> Result<ConnectionOptions> {
-        if self.flag("ssl")? {
-            return Err(no_tls("option `ssl`"));
-        }
-        let mut options = ConnectionOptions {
-            address: self.address()?,
-            username: self.text("username")?,
-            password: self.text("password")?.map(Secret),
-            db: self.narrow("db")?,
-            connect_timeout: self.seconds("socket_connect_timeout")?,
-            timeout: self.seconds("socket_timeout")?,
-            client_name: self.required("client_name")?,
-        };
-        if let Some(url) = self.text("url")? {
-            self.add_url(&url, &mut options)?;
-        }
-        if options.username.is_some() && options.password.is_none() {
-            return Err(Error::Configuration(
-                "option `username` needs a `password` with it".to_owned(),
-            ));
-        }
-        if !options
-            .client_name
-            .bytes()
-            .all(|byte| (b'!'..=b'~').contains(&byte))
-        {
-            return Err(Error::Configuration(format!(
-                "option `client_name` is {:?}; Redis takes printable ASCII without spaces",
-                self.values.get("client_name")
-            )));
-        }
-        Ok(options)
-    }
-
     /// What says how to read; resolves references.
     pub fn read(&self) -> Result<ReadOptions> {
-        let pattern = self.required("key_pattern")?;
         Ok(ReadOptions {
-            key_pattern: (pattern != "*").then(|| pattern.into_bytes()),
+            selection: self.selection()?,
+            on_denied: match self.required("on_denied")?.as_str() {
+                "skip" => OnDenied::Skip,
+                _ => OnDenied::Error,
+            },
             batch_size: self.integer("batch_size")?,
             columns: self.list("columns")?,
             fields: self.list("fields")?.map(|names| {
@@ -170,58 +150,71 @@ impl Options {
         })
     }
 
+    /// Which keys to read.
+    fn selection(&self) -> Result<Selection> {
+        let pattern = self.required("key_pattern")?;
+        let Some(rules) = self.text("sync_rules")? else {
+            return Ok(Selection::Everywhere(Rule {
+                pattern: (pattern != "*").then(|| pattern.into_bytes()),
+                key_type: None,
+            }));
+        };
+        if self.values.contains_key("key_pattern") {
+            return Err(Error::Configuration(
+                "options `key_pattern` and `sync_rules` both say which keys to read; give one of them"
+                    .to_owned(),
+            ));
+        }
+        rules::parse_rules(&rules)
+    }
+
+    /// The databases to read; resolves no more references than say so.
+    pub fn databases(&self) -> Result<Databases> {
+        if let Some(databases) = self.selection()?.databases() {
+            return Ok(databases);
+        }
+        if self.values.contains_key("url") {
+            return Ok(self.connection()?.databases);
+        }
+        self.db()
+    }
+
     /// Where the server is, to be shown: without credentials, references unresolved.
     pub fn place(&self) -> String {
         let value = |name: &str| self.values.get(name).map(String::as_str);
-        let address = match (value("url"), value("unix_socket_path"), value("host")) {
+        let address = match (value("url"), value("unix_socket_path"), value("nodes")) {
             (Some(url), _, _) if has_reference(url) => "redis://{{ … }}".to_owned(),
             (Some(_), _, _) => self.connection().map_or_else(
                 |_| "redis://…".to_owned(),
-                |options| format!("{}/{}", options.address, options.db),
+                |options| shown_seeds(&options.seeds),
             ),
             (None, Some(path), _) => path.to_owned(),
-            (None, None, host) => format!(
+            (None, None, Some(nodes)) => nodes.to_owned(),
+            (None, None, None) => format!(
                 "{}:{}",
-                host.unwrap_or("…"),
+                value("host").unwrap_or("…"),
                 value("port").unwrap_or("6379")
             ),
         };
-        match value("db") {
-            Some(db) if value("url").is_none() => format!("{address}, db {db}"),
+        let mut place = match value("mode") {
+            Some(mode @ ("cluster" | "sentinel")) => format!("{mode} at {address}"),
             _ => address,
+        };
+        let url_db = || self.connection().ok().map(|options| options.databases);
+        match (value("db"), value("url").and_then(|_| url_db())) {
+            (Some(db), _) => place.push_str(&format!(", db {db}")),
+            (None, Some(Databases::These(numbers))) if numbers[..] != [0] => {
+                place.push_str(&format!(", db {}", numbers[0]));
+            }
+            _ => {}
         }
-    }
-
-    fn address(&self) -> Result<Address> {
-        if let Some(path) = self.text("unix_socket_path")? {
-            return Ok(Address::Unix(PathBuf::from(path)));
-        }
-        Ok(Address::Tcp {
-            // `add_url` puts the URL's own address over this one.
-            host: host_name(&self.text("host")?.unwrap_or_default())?,
-            port: self.narrow("port")?,
-        })
+        place
     }
 }
 
-/// A host as the resolver takes it; an IPv6 address may come in brackets.
-fn host_name(given: &str) -> Result<String> {
-    let bare = given
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(given);
-    if bare.contains("://") {
-        return Err(Error::Configuration(
-            "option `host` holds a URL, which belongs into option `url`".to_owned(),
-        ));
-    }
-    Ok(bare.to_owned())
-}
-
-fn no_tls(what: &str) -> Error {
-    Error::Configuration(format!(
-        "{what} asks for TLS, which this version of lakeflow-redis does not speak"
-    ))
+fn shown_seeds(seeds: &[Address]) -> String {
+    let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+    seeds.join(",")
 }
 
 #[cfg(test)]
@@ -261,7 +254,7 @@ mod tests {
         assert!(message(&[("host", "a"), ("socket_timeout", "nan")]).contains("seconds"));
         assert!(message(&[("host", "a"), ("url", "redis://:canary@b")]).contains("`url`"));
         assert!(!message(&[("url", "redis://:canary@b:x/0")]).contains("canary"));
-        assert!(message(&[("url", "rediss://b")]).contains("TLS"));
+        assert!(message(&[("url", "unix:///s"), ("ssl", "true")]).contains("TLS"));
         for tail in ["?canary@b/1", "#canary@b/1"] {
             let text = message(&[("url", &format!("redis://user:12{tail}"))]);
             assert!(
@@ -272,26 +265,28 @@ mod tests {
         assert!(message(&[("port", "1")]).contains("no server"));
     }
 
+    fn given(password: &str) -> Option<Password> {
+        Some(Password::Given(Secret(password.to_owned())))
+    }
+
     #[test]
     fn urls_say_what_options_say() {
         let parsed = options(&[("url", "redis://me:p%40ss@[::1]:7000/3")])
             .unwrap()
             .connection()
             .unwrap();
-        assert_eq!(parsed.address.to_string(), "[::1]:7000");
-        assert_eq!(parsed.username.as_deref(), Some("me"));
-        assert_eq!(parsed.password, Some(Secret("p@ss".to_owned())));
-        assert_eq!(parsed.db, 3);
+        assert_eq!(parsed.seeds[0].to_string(), "[::1]:7000");
+        assert_eq!(parsed.access.credentials.username.as_deref(), Some("me"));
+        assert_eq!(parsed.access.credentials.password, given("p@ss"));
+        assert_eq!(parsed.databases, Databases::These(vec![3]));
 
         let parsed = options(&[("url", "unix:///tmp/r.sock?db=2"), ("password", "x")])
             .unwrap()
             .connection()
             .unwrap();
-        assert_eq!(parsed.address, Address::Unix(PathBuf::from("/tmp/r.sock")));
-        assert_eq!(
-            (parsed.db, parsed.password),
-            (2, Some(Secret("x".to_owned())))
-        );
+        assert_eq!(parsed.seeds, [Address::Unix("/tmp/r.sock".into())]);
+        assert_eq!(parsed.databases, Databases::These(vec![2]));
+        assert_eq!(parsed.access.credentials.password, given("x"));
 
         let twice = message(&[("url", "redis://:a@b/1"), ("password", "c")]);
         assert!(twice.contains("`password`"), "{twice}");
@@ -304,11 +299,14 @@ mod tests {
         let path = std::env::var("PATH").unwrap();
         let kept = options(&[("host", "a"), ("password", "x{{ PATH }}")]).unwrap();
         assert!(kept.given().any(|pair| pair == ("password", "x{{ PATH }}")));
-        let password = kept.connection().unwrap().password;
-        assert_eq!(password, Some(Secret(format!("x{path}"))));
+        let password = |options: &Options| {
+            let connection = options.connection().unwrap();
+            connection.access.credentials.password
+        };
+        assert_eq!(password(&kept), given(&format!("x{path}")));
 
         let url = options(&[("url", "redis://:{{PATH}}@host.example-1/2")]).unwrap();
-        assert_eq!(url.connection().unwrap().password, Some(Secret(path)));
+        assert_eq!(password(&url), given(&path));
 
         let missing = options(&[("host", "{{ NO_SUCH_VARIABLE }}")]).unwrap();
         let text = missing.connection().unwrap_err().to_string();
@@ -326,6 +324,51 @@ mod tests {
         assert_eq!(read.read().unwrap().batch_size, Some(7));
         let refused = base.for_read([("host", "b")]).unwrap_err().to_string();
         assert!(refused.contains("connector as a whole"), "{refused}");
+    }
+
+    #[test]
+    fn options_that_mean_nothing_where_they_stand_are_refused() {
+        for (pairs, part) in [
+            (&[("ssl_ca_certs", "ca.pem")][..], "`ssl_ca_certs`"),
+            (&[("ssl", "true"), ("ssl_certfile", "c")], "`ssl_keyfile`"),
+            (
+                &[
+                    ("ssl", "true"),
+                    ("ssl_cert_reqs", "none"),
+                    ("ssl_ca_certs", "c"),
+                ],
+                "`ssl_ca_certs`",
+            ),
+            (&[("mode", "sentinel")], "`sentinel_master`"),
+            (
+                &[("mode", "cluster"), ("sentinel_master", "m")],
+                "`sentinel_master`",
+            ),
+            (&[("mode", "cluster"), ("db", "1")], "`db`"),
+            (&[("mode", "cluster"), ("db", "*")], "`db`"),
+            (
+                &[("mode", "standalone"), ("read_from", "replica")],
+                "`read_from`",
+            ),
+            (
+                &[("password", "a"), ("password_file", "b")],
+                "`password_file`",
+            ),
+            (
+                &[
+                    ("key_pattern", "a"),
+                    ("sync_rules", r#"[{"database": 0, "_type": "SET"}]"#),
+                ],
+                "`sync_rules`",
+            ),
+        ] {
+            let pairs = [&[("host", "h")], pairs].concat();
+            let text = message(&pairs);
+            assert!(text.contains(part), "{pairs:?}: {text}");
+        }
+        assert!(message(&[("url", "rediss://b"), ("ssl", "false")]).contains("`ssl`"));
+        assert!(message(&[("url", "redis://b"), ("ssl", "true")]).contains("`ssl`"));
+        assert!(options(&[("url", "rediss://b"), ("ssl_check_hostname", "false")]).is_ok());
     }
 
     #[test]
@@ -348,7 +391,9 @@ mod tests {
     fn places_hold_no_secret() {
         let place = |pairs| options(pairs).unwrap().place();
         assert_eq!(place(&[("host", "a"), ("db", "2")]), "a:6379, db 2");
-        assert_eq!(place(&[("url", "redis://u:canary@h:7/1")]), "h:7/1");
+        assert_eq!(place(&[("url", "redis://u:canary@h:7/1")]), "h:7, db 1");
         assert_eq!(place(&[("url", "redis://:{{ X }}@h")]), "redis://{{ … }}");
+        let nodes = [("nodes", "a:1,b:2"), ("mode", "cluster")];
+        assert_eq!(place(&nodes), "cluster at a:1,b:2");
     }
 }

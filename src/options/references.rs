@@ -1,6 +1,6 @@
 //! `{{ NAME }}` in an option's value: an environment variable, read when it is needed.
 
-use super::table::OptionSpec;
+use super::spec::OptionSpec;
 use crate::error::{Error, Result};
 
 /// All but RFC 3986's unreserved characters, so that a host name stays one.

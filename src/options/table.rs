@@ -1,69 +1,7 @@
-//! The one table of option keys: what each is called, takes and does.
+//! The one table of option keys.
 
-use std::collections::HashSet;
-use std::time::Duration;
-
+use super::spec::{Kind, OptionSpec, Scope, nearest, option};
 use crate::error::{Error, Result};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Text,
-    Integer {
-        min: u64,
-        max: u64,
-    },
-    Seconds,
-    /// A part of a whole: a thousandth at least, and at most 1.
-    Share,
-    Flag,
-    Choice(&'static [&'static str]),
-    /// Names: between commas, or as a JSON array of strings.
-    List,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// For the connector only.
-    Connection,
-    /// For the connector and, over it, for a single read.
-    Table,
-}
-
-#[derive(Debug)]
-pub struct OptionSpec {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub default: Option<&'static str>,
-    pub scope: Scope,
-    pub secret: bool,
-    pub doc: &'static str,
-}
-
-const fn option(
-    name: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    scope: Scope,
-    doc: &'static str,
-) -> OptionSpec {
-    OptionSpec {
-        name,
-        kind,
-        default,
-        scope,
-        secret: false,
-        doc,
-    }
-}
-
-impl OptionSpec {
-    const fn secret(self) -> Self {
-        OptionSpec {
-            secret: true,
-            ..self
-        }
-    }
-}
 
 /// A SCAN of more would keep a server from its other clients for a tenth of a second.
 const MAX_SCAN_COUNT: u64 = 1_000_000;
@@ -79,7 +17,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Text,
         None,
         Scope::Connection,
-        "The server as `redis://[user[:password]@]host[:port][/db]` or `unix:///path[?db=n]`.",
+        "The server as `redis://[user[:password]@]host[:port][/db]`, `rediss://…` for TLS, or `unix:///path[?db=n]`.",
     )
     .secret(),
     option(
@@ -107,6 +45,49 @@ pub const OPTIONS: &[OptionSpec] = &[
         "The server's Unix socket, instead of host and port.",
     ),
     option(
+        "mode",
+        Kind::Choice(&["auto", "standalone", "cluster", "sentinel"]),
+        Some("auto"),
+        Scope::Connection,
+        "What the server is part of; `auto` asks it whether it is a node of a cluster or stands alone.",
+    ),
+    option(
+        "nodes",
+        Kind::Nodes,
+        None,
+        Scope::Connection,
+        "Instead of `host`: nodes of the cluster to ask for the others, or the Sentinels, as `host:port` between commas.",
+    ),
+    option(
+        "read_from",
+        Kind::Choice(&["primary", "replica"]),
+        Some("primary"),
+        Scope::Connection,
+        "In a cluster or under Sentinels: whether to read the primaries, or a replica of each.",
+    ),
+    option(
+        "sentinel_master",
+        Kind::Text,
+        None,
+        Scope::Connection,
+        "`mode=sentinel`: the name that the Sentinels know the primary by.",
+    ),
+    option(
+        "sentinel_username",
+        Kind::Text,
+        None,
+        Scope::Connection,
+        "`mode=sentinel`: the ACL user at the Sentinels, which have users of their own.",
+    ),
+    option(
+        "sentinel_password",
+        Kind::Text,
+        None,
+        Scope::Connection,
+        "`mode=sentinel`: the password for AUTH at the Sentinels.",
+    )
+    .secret(),
+    option(
         "username",
         Kind::Text,
         None,
@@ -122,21 +103,61 @@ pub const OPTIONS: &[OptionSpec] = &[
     )
     .secret(),
     option(
+        "password_file",
+        Kind::Text,
+        None,
+        Scope::Connection,
+        "A file that holds the password, without its last line break; read at every connection.",
+    ),
+    option(
         "db",
-        Kind::Integer {
-            min: 0,
-            max: i32::MAX as u64,
-        },
+        Kind::Databases,
         Some("0"),
         Scope::Connection,
-        "The database to read.",
+        "The databases to read: `0`, `0,1,2`, or `*` for all that hold keys; of several, tables have a column `db`.",
     ),
     option(
         "ssl",
         Kind::Flag,
         Some("false"),
         Scope::Connection,
-        "Whether to use TLS; this version cannot yet and refuses `true`.",
+        "Whether to use TLS, as a `rediss://` URL says too.",
+    ),
+    option(
+        "ssl_ca_certs",
+        Kind::Text,
+        None,
+        Scope::Connection,
+        "TLS: the authorities to trust instead of the system's, as a path or as PEM text.",
+    ),
+    option(
+        "ssl_certfile",
+        Kind::Text,
+        None,
+        Scope::Connection,
+        "TLS: the client's certificate, as a path or as PEM text.",
+    ),
+    option(
+        "ssl_keyfile",
+        Kind::Text,
+        None,
+        Scope::Connection,
+        "TLS: the client certificate's private key, as a path or as PEM text.",
+    )
+    .secret(),
+    option(
+        "ssl_cert_reqs",
+        Kind::Choice(&["required", "none"]),
+        Some("required"),
+        Scope::Connection,
+        "TLS: whether the server must have a certificate that can be trusted; `none` warns.",
+    ),
+    option(
+        "ssl_check_hostname",
+        Kind::Flag,
+        Some("true"),
+        Scope::Connection,
+        "TLS: whether the server's certificate must be for the host that is connected to.",
     ),
     option(
         "socket_connect_timeout",
@@ -165,6 +186,20 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("*"),
         Scope::Table,
         "Read only keys that match this glob, as in SCAN's MATCH.",
+    ),
+    option(
+        "sync_rules",
+        Kind::Rules,
+        None,
+        Scope::Table,
+        "Which keys to read, as JSON: a list of objects with `database` and `key_pattern`, `_type` or both; `db` does not count then.",
+    ),
+    option(
+        "on_denied",
+        Kind::Choice(&["error", "skip"]),
+        Some("error"),
+        Scope::Table,
+        "Whether a key that the user may not read is an error, or left out and counted.",
     ),
     option(
         "batch_size",
@@ -237,80 +272,6 @@ pub const OPTIONS: &[OptionSpec] = &[
     ),
 ];
 
-impl OptionSpec {
-    /// What a value must spell, in words.
-    pub fn expects(&self) -> String {
-        match self.kind {
-            Kind::Text => "a text".to_owned(),
-            Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
-            Kind::Seconds => "a number of seconds above 0 and below 1e9".to_owned(),
-            Kind::Share => "a number from 0.001 to 1".to_owned(),
-            Kind::Flag => "`true` or `false`".to_owned(),
-            Kind::List => {
-                "names, no two of them equal, between commas or (where it begins with `[`) as a \
-                 JSON array of strings"
-                    .to_owned()
-            }
-            Kind::Choice(choices) => format!("one of `{}`", choices.join("`, `")),
-        }
-    }
-
-    pub fn check(&self, value: &str) -> Result<()> {
-        let shown = if self.secret { "***" } else { value };
-        self.check_shown_as(value, shown)
-    }
-
-    /// Checks a value that an error shows as something else.
-    pub fn check_shown_as(&self, value: &str, shown: &str) -> Result<()> {
-        let fits = match self.kind {
-            Kind::Text => true,
-            Kind::Integer { min, max } => value
-                .parse::<u64>()
-                .is_ok_and(|number| (min..=max).contains(&number)),
-            Kind::Seconds => parse_seconds(value).is_some(),
-            Kind::Share => parse_share(value).is_some(),
-            Kind::List => parse_list(value).is_some(),
-            Kind::Flag => ["true", "false"]
-                .iter()
-                .any(|flag| value.eq_ignore_ascii_case(flag)),
-            Kind::Choice(choices) => choices.contains(&value),
-        };
-        if fits {
-            return Ok(());
-        }
-        Err(Error::Configuration(format!(
-            "option `{}` is {shown:?}; it must be {}",
-            self.name,
-            self.expects()
-        )))
-    }
-}
-
-pub fn parse_seconds(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.parse().ok()?;
-    (seconds > 0.0 && seconds < 1e9).then(|| Duration::from_secs_f64(seconds))
-}
-
-pub fn parse_share(text: &str) -> Option<f64> {
-    let share: f64 = text.parse().ok()?;
-    (0.001..=1.0).contains(&share).then_some(share)
-}
-
-pub fn parse_list(text: &str) -> Option<Vec<String>> {
-    let names: Vec<String> = match text.trim_start() {
-        json if json.starts_with('[') => serde_json::from_str(json).ok()?,
-        names => names
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect(),
-    };
-    let different: HashSet<_> = names.iter().collect();
-    let all_differ = different.len() == names.len() && !names.is_empty();
-    // Between commas, nothing is a slip; as JSON it is a name.
-    let slip = !text.trim_start().starts_with('[') && names.contains(&String::new());
-    (all_differ && !slip).then_some(names)
-}
-
 pub fn spec_of(name: &str, scope: Scope) -> Result<&'static OptionSpec> {
     let known = OPTIONS.iter().find(|spec| spec.name == name);
     match known {
@@ -326,16 +287,4 @@ pub fn spec_of(name: &str, scope: Scope) -> Result<&'static OptionSpec> {
             )))
         }
     }
-}
-
-/// Names less alike than this are no help.
-const LIKELY: f64 = 0.6;
-
-/// `; did you mean …?` for the name that is most like the one given.
-pub fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> String {
-    names
-        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), name), name))
-        .filter(|(likeness, _)| *likeness > LIKELY)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, name)| format!("; did you mean `{name}`?"))
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::rules::Selection;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Address {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
@@ -29,15 +31,109 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Where to begin, what is there, and what of it to read.
 #[derive(Clone, Debug)]
 pub struct ConnectionOptions {
-    pub address: Address,
-    pub username: Option<String>,
-    pub password: Option<Secret>,
-    pub db: u32,
+    pub mode: Mode,
+    /// The server; or nodes of a cluster; or Sentinels. At least one.
+    pub seeds: Vec<Address>,
+    pub read_from: ReadFrom,
+    pub databases: Databases,
+    /// How to come into the servers that are read.
+    pub access: Access,
+    pub sentinel: Sentinel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Auto,
+    Standalone,
+    Cluster,
+    Sentinel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    Primary,
+    Replica,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Databases {
+    /// All that hold keys.
+    All,
+    /// At least one, ascending.
+    These(Vec<u32>),
+}
+
+impl Databases {
+    /// Whether there may be more than one, so that rows have to tell.
+    pub fn may_be_many(&self) -> bool {
+        !matches!(self, Databases::These(numbers) if numbers.len() == 1)
+    }
+}
+
+impl std::fmt::Display for Databases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Databases::All => f.write_str("all databases"),
+            Databases::These(numbers) => {
+                let shown: Vec<_> = numbers.iter().map(u32::to_string).collect();
+                let word = if shown.len() == 1 {
+                    "database"
+                } else {
+                    "databases"
+                };
+                write!(f, "{word} {}", shown.join(", "))
+            }
+        }
+    }
+}
+
+/// How to connect to any one server, and as whom.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub credentials: Credentials,
+    /// None for a plaintext connection.
+    pub tls: Option<Tls>,
     pub connect_timeout: Duration,
     pub timeout: Duration,
     pub client_name: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    pub username: Option<String>,
+    pub password: Option<Password>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Password {
+    Given(Secret),
+    InFile(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// None for the system's.
+    pub authorities: Option<Pem>,
+    /// A client's certificates and its key.
+    pub client: Option<(Pem, Pem)>,
+    pub verify: bool,
+    pub check_hostname: bool,
+}
+
+/// Where PEM text is, or the text, which may hold a private key.
+#[derive(Clone, Debug)]
+pub enum Pem {
+    Path(PathBuf),
+    Text(Secret),
+}
+
+#[derive(Clone, Debug)]
+pub struct Sentinel {
+    pub master: Option<String>,
+    pub credentials: Credentials,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +150,17 @@ pub enum ValueType {
     Binary,
 }
 
+/// What becomes of a key that the user may not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDenied {
+    Error,
+    Skip,
+}
+
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// None where every key matches.
-    pub key_pattern: Option<Vec<u8>>,
+    pub selection: Selection,
+    pub on_denied: OnDenied,
     /// SCAN's COUNT; None where it is chosen while reading.
     pub batch_size: Option<u64>,
     /// The columns to read, in their order; None for all.

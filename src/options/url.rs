@@ -1,23 +1,27 @@
 //! The option `url`, which says what several others say.
 
-use super::{Address, ConnectionOptions, Options, Secret, no_tls};
+use super::connect::twice;
+use super::{Address, ConnectionOptions, Databases, Options, Password, Secret};
 use crate::error::{Error, Result};
 
 impl Options {
-    /// Lays what a URL says over the options, refusing what both say.
-    pub(super) fn add_url(&self, text: &str, options: &mut ConnectionOptions) -> Result<()> {
+    /// Lays what a URL says over the options, refusing what both say. Whether it asks for TLS.
+    pub(super) fn add_url(&self, text: &str, options: &mut ConnectionOptions) -> Result<bool> {
         use redis::IntoConnectionInfo as _;
 
         // The crate's own errors are not passed on: they may quote the URL.
         let wrong = |what: &str| {
             Error::Configuration(format!(
                 "option `url` {what}; it must look like redis://[user[:password]@]host[:port][/db] \
-                 or unix:///path[?db=n], with special characters in the password percent-encoded"
+                 (rediss:// for TLS) or unix:///path[?db=n], with special characters in the password percent-encoded"
             ))
         };
-        let url = redis::parse_redis_url(text).ok_or_else(|| wrong("is not a Redis URL"))?;
-        if matches!(url.scheme(), "rediss" | "valkeys") {
-            return Err(no_tls("a `rediss://` URL"));
+        let mut url = redis::parse_redis_url(text).ok_or_else(|| wrong("is not a Redis URL"))?;
+        let encrypted = matches!(url.scheme(), "rediss" | "valkeys");
+        if encrypted {
+            // The crate knows this scheme only where it brings TLS itself.
+            url.set_scheme("redis")
+                .map_err(|()| wrong("does not parse"))?;
         }
         let parameters: &[&str] = match url.scheme() {
             "unix" | "redis+unix" | "valkey+unix" => &["db", "user", "pass"],
@@ -40,37 +44,43 @@ impl Options {
         let info = url
             .into_connection_info()
             .map_err(|_| wrong("does not parse"))?;
-        options.address = match info.addr() {
+        options.seeds = vec![match info.addr() {
             redis::ConnectionAddr::Tcp(host, port) => Address::Tcp {
                 host: host.trim_matches(['[', ']']).to_owned(),
                 port: *port,
             },
             redis::ConnectionAddr::Unix(path) => Address::Unix(path.clone()),
             _ => return Err(wrong("names a kind of address that is not supported")),
-        };
+        }];
         let redis = info.redis_settings();
-        let twice = |name: &str| {
-            Error::Configuration(format!(
-                "option `{name}` is given and the `url` says it too; give it once"
-            ))
-        };
+        const URL: &str = "the `url`";
+        if self.values.contains_key("ssl") && self.flag("ssl")? != encrypted {
+            return Err(Error::Configuration(
+                "option `ssl` contradicts the `url`: rediss:// asks for TLS, and redis:// for none"
+                    .to_owned(),
+            ));
+        }
+        let credentials = &mut options.access.credentials;
         if let Some(username) = redis.username().filter(|name| !name.is_empty())
-            && options.username.replace(username.to_owned()).is_some()
+            && credentials.username.replace(username.to_owned()).is_some()
         {
-            return Err(twice("username"));
+            return Err(twice("username", URL));
         }
         if let Some(password) = redis.password().map(|text| Secret(text.to_owned()))
-            && options.password.replace(password).is_some()
+            && let Some(other) = credentials.password.replace(Password::Given(password))
         {
-            return Err(twice("password"));
+            return Err(match other {
+                Password::Given(_) => twice("password", URL),
+                Password::InFile(_) => twice("password_file", URL),
+            });
         }
         if says_db {
             if self.values.contains_key("db") {
-                return Err(twice("db"));
+                return Err(twice("db", URL));
             }
-            options.db =
-                u32::try_from(redis.db()).map_err(|_| wrong("has a database out of range"))?;
+            let db = u32::try_from(redis.db()).map_err(|_| wrong("has a database out of range"))?;
+            options.databases = Databases::These(vec![db]);
         }
-        Ok(())
+        Ok(encrypted)
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::Options;
 use super::references::{has_reference, resolve};
-use super::table::{Scope, parse_list, parse_seconds, parse_share, spec_of};
+use super::spec::Scope;
+use super::spelling::{parse_list, parse_seconds, parse_share};
+use super::table::spec_of;
 use crate::error::{Error, Result};
 
 impl Options {
@@ -58,6 +60,18 @@ impl Options {
                 .ok_or_else(|| Error::Configuration(format!("option `{name}` is not a list")))
         };
         self.text(name)?.map(parse).transpose()
+    }
+
+    /// A value that some function makes something of, as the table has checked already.
+    pub(super) fn parsed<T>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let wrong = || Error::Configuration(format!("option `{name}` is malformed"));
+        self.text(name)?
+            .map(|text| parse(&text).ok_or_else(wrong))
+            .transpose()
     }
 
     pub(super) fn flag(&self, name: &'static str) -> Result<bool> {

@@ -11,6 +11,7 @@ use super::schema::Schema;
 use super::stream::Stream;
 use super::tables::TableBatches;
 use super::waiting::interruptible;
+use crate::inspect::inspect;
 use crate::options::Options;
 use crate::reader::Wanted;
 use crate::tables::{TABLES, table};
@@ -32,11 +33,15 @@ impl LakeflowConnect {
     fn test_connection<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let outcome = interruptible(py, |cancel| {
             Ok(self.options.connection().and_then(|options| {
-                let nodes = topology::nodes(&options, cancel)?;
-                let nodes = nodes.iter().map(|node| {
-                    format!("{} at {}, database {}", node.server, node.name, options.db)
-                });
-                Ok(nodes.collect::<Vec<_>>().join("; "))
+                let found = topology::find(&options, cancel)?;
+                let nodes = found
+                    .nodes
+                    .iter()
+                    .map(|node| format!("{} at {}, {}", node.server, node.name, options.databases));
+                let nodes: Vec<_> = nodes.collect();
+                let warnings = found.topology.dialer().warnings();
+                let warnings = warnings.iter().map(|warning| format!("; {warning}"));
+                Ok(nodes.join("; ") + &warnings.collect::<String>())
             }))
         })?;
         let (status, message) = match outcome {
@@ -49,6 +54,11 @@ impl LakeflowConnect {
         Ok(result)
     }
 
+    fn inspect<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let found = interruptible(py, |cancel| inspect(&self.options, cancel))?;
+        to_python(py, &found)
+    }
+
     #[staticmethod]
     fn list_tables() -> Vec<&'static str> {
         TABLES.iter().map(|table| table.spec().name).collect()
@@ -57,11 +67,13 @@ impl LakeflowConnect {
     #[pyo3(signature = (table_name, table_options=None))]
     fn get_table_schema(
         &self,
+        py: Python<'_>,
         table_name: &str,
         table_options: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Schema> {
         let options = self.for_read(table_options)?;
-        Ok(Schema(reader::schema(table_name, &options)?))
+        let schema = interruptible(py, |cancel| reader::schema(table_name, &options, cancel))?;
+        Ok(Schema(schema))
     }
 
     #[pyo3(signature = (table_name, table_options=None))]
@@ -72,11 +84,12 @@ impl LakeflowConnect {
         table_options: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let spec = table(table_name)?.spec();
-        let asked = reader::asked(table_name, &self.for_read(table_options)?)?;
+        let options = self.for_read(table_options)?;
+        let asked = interruptible(py, |cancel| reader::asked(table_name, &options, cancel))?;
         let metadata = PyDict::new(py);
         // Rows without a part of their key cannot be told apart.
         let keys = match asked.has_primary_key() {
-            true => spec.primary_keys().collect(),
+            true => asked.primary_keys().collect(),
             false => Vec::new(),
         };
         metadata.set_item("primary_keys", keys)?;
@@ -99,7 +112,7 @@ impl LakeflowConnect {
         let (reader, end) = interruptible(py, |cancel| {
             reader::read_table(name, &start, &options, cancel)
         })?;
-        let end = offset_to_python(py, &end)?;
+        let end = to_python(py, &end)?;
         let [part] = reader.parts() else {
             return Err(ConfigurationError::new_err("one table makes one stream"));
         };
@@ -133,7 +146,7 @@ impl LakeflowConnect {
             interruptible(py, |cancel| reader::read_tables(&wanted, &options, cancel))?;
         let offsets = PyDict::new(py);
         for (name, end) in names.iter().zip(&ends) {
-            offsets.set_item(name, offset_to_python(py, end)?)?;
+            offsets.set_item(name, to_python(py, end)?)?;
         }
         Ok((TableBatches::new(reader), offsets))
     }
@@ -229,9 +242,10 @@ fn starts(given: &Bound<'_, PyAny>, names: &[String]) -> PyResult<Vec<(String, V
     Ok(starts)
 }
 
-fn offset_to_python<'py>(py: Python<'py>, offset: &Value) -> PyResult<Bound<'py, PyAny>> {
+/// JSON as Python has it.
+fn to_python<'py>(py: Python<'py>, json: &Value) -> PyResult<Bound<'py, PyAny>> {
     py.import("json")?
-        .call_method1("loads", (offset.to_string(),))
+        .call_method1("loads", (json.to_string(),))
 }
 
 /// The pairs of a mapping of strings: a dict, or what Spark hands over, which is none.

@@ -9,6 +9,8 @@ import_exception!(lakeflow_redis.exceptions, LakeflowRedisError);
 import_exception!(lakeflow_redis.exceptions, ConfigurationError);
 import_exception!(lakeflow_redis.exceptions, RedisConnectionError);
 import_exception!(lakeflow_redis.exceptions, RedisTimeoutError);
+import_exception!(lakeflow_redis.exceptions, TlsError);
+import_exception!(lakeflow_redis.exceptions, TopologyChangedError);
 import_exception!(lakeflow_redis.exceptions, AuthenticationError);
 import_exception!(lakeflow_redis.exceptions, PermissionDeniedError);
 import_exception!(lakeflow_redis.exceptions, ServerError);
@@ -24,6 +26,8 @@ pub fn to_python(error: &Error) -> PyErr {
         Error::Configuration(_) => ConfigurationError::new_err(text),
         Error::Unreachable(_) | Error::Lost(_) => RedisConnectionError::new_err(text),
         Error::Timeout { .. } => RedisTimeoutError::new_err(text),
+        Error::Tls(_) => TlsError::new_err(text),
+        Error::TopologyChanged(_) | Error::Redirected { .. } => TopologyChangedError::new_err(text),
         Error::Authentication(_) => AuthenticationError::new_err(text),
         Error::PermissionDenied { .. } => PermissionDeniedError::new_err(text),
         Error::Refused { .. } => ServerError::new_err(text),

@@ -13,12 +13,17 @@ mod waiting;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::options::{Kind, OPTIONS, Scope};
+use crate::error::{Error, Result};
+use crate::options::{Kind, Mode, OPTIONS, ReadFrom, Scope};
+use crate::permissions::{self, Grant};
+use crate::tables::table;
 
 #[pymodule]
 mod _core {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::acl_rules;
     #[pymodule_export]
     use super::connector::LakeflowConnect;
     #[pymodule_export]
@@ -43,7 +48,9 @@ fn option_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         .iter()
         .map(|spec| {
             let (kind, choices): (_, &[&str]) = match spec.kind {
-                Kind::Text | Kind::List => ("string", &[]),
+                Kind::Text | Kind::List | Kind::Nodes | Kind::Databases | Kind::Rules => {
+                    ("string", &[])
+                }
                 Kind::Integer { .. } => ("integer", &[]),
                 Kind::Seconds | Kind::Share => ("number", &[]),
                 Kind::Flag => ("boolean", &["true", "false"]),
@@ -64,4 +71,56 @@ fn option_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             Ok(dict)
         })
         .collect()
+}
+
+/// The ACL rules that just suffice to read tables.
+#[pyfunction]
+#[pyo3(signature = (table_names, key_patterns, *, redis="7.0", mode="standalone", read_from="primary", selects=false))]
+#[expect(clippy::needless_pass_by_value, reason = "as pyo3 hands them over")]
+fn acl_rules(
+    table_names: Vec<String>,
+    key_patterns: Vec<String>,
+    redis: &str,
+    mode: &str,
+    read_from: &str,
+    selects: bool,
+) -> PyResult<Vec<String>> {
+    let names = table_names.iter();
+    let tables = names.map(|name| table(name)).collect::<Result<Vec<_>>>()?;
+    let version = redis.split_once('.').and_then(|(major, minor)| {
+        let minor = minor.split('.').next()?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    let redis_version = version
+        .filter(|version| *version >= (6, 0))
+        .ok_or_else(|| {
+            Error::Configuration(format!(
+                "{redis:?} is no version of Redis that knows users, such as 6.2 or 7.0"
+            ))
+        })?;
+    for pattern in &key_patterns {
+        // A rule ends at a space.
+        if pattern.is_empty() || pattern.contains(char::is_whitespace) {
+            return Err(Error::Configuration(format!(
+                "{pattern:?} is no key pattern of an ACL rule, which holds no spaces; a `?` stands for one"
+            ))
+            .into());
+        }
+    }
+    let grant = Grant {
+        tables: &tables,
+        patterns: &key_patterns,
+        redis_version,
+        mode: match mode {
+            "cluster" => Mode::Cluster,
+            "sentinel" => Mode::Sentinel,
+            _ => Mode::Standalone,
+        },
+        read_from: match read_from {
+            "replica" => ReadFrom::Replica,
+            _ => ReadFrom::Primary,
+        },
+        selects,
+    };
+    Ok(permissions::acl_rules(&grant))
 }

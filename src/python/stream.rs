@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 use super::errors::{ConsumedError, LakeflowRedisWarning, to_python};
 use super::waiting::{SLICE, lock_attached};
 use crate::error::Error;
+use crate::error::lock;
 use crate::reader::{Next, Part, Reader};
-use crate::receipt::{Receipt, lock};
+use crate::receipt::Receipt;
 
 /// Batches on their way from a reader to any number of Python objects.
 pub struct Stream {

@@ -12,8 +12,8 @@ use super::schema::Schema;
 use super::stream::Warnings;
 use super::waiting::{SLICE, lock_attached};
 use crate::error::Error;
+use crate::error::lock;
 use crate::reader::{Next, Part, Reader};
-use crate::receipt::lock;
 
 #[pyclass(frozen, module = "lakeflow_redis")]
 pub struct TableBatches {

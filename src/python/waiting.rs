@@ -9,7 +9,7 @@ use pyo3::sync::MutexExt as _;
 
 use crate::connection::Cancel;
 use crate::error::Error;
-use crate::receipt::lock;
+use crate::error::lock;
 
 /// How long a wait goes on before signals are looked at.
 pub const SLICE: Duration = Duration::from_millis(100);

@@ -1,38 +1,37 @@
-//! A read as a stream of record batches: one thread a node reads ahead into a bounded channel.
+//! A read as a stream of record batches: threads read ahead into a bounded channel.
 
+mod job;
 mod node;
+mod passes;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
-use crate::columns::Asked;
+use crate::columns::{Asked, Column, Type, key};
 use crate::connection::Cancel;
 use crate::error::{Error, Result};
-use crate::offset;
-use crate::options::{Options, ReadOptions};
-use crate::plan::plan;
+use crate::options::{Databases, Mode, Options};
 use crate::receipt::Receipt;
-use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
-use crate::topology::{self, Node};
-use crate::visit::{Wants, Work};
+use crate::tables::{self, Origin, Spec};
+use crate::topology;
 
-use node::{Task, read_node, wants};
+use job::{Crew, Job};
 
 /// Batches that may wait for the consumer. Two keep both sides busy; more only cost memory.
 const BATCHES_AHEAD: usize = 2;
 
-/// What a reading thread says.
+/// What the reading threads say.
 enum Message {
     /// Of the table with this place among those that are read.
     Batch(usize, RecordBatch),
     Failed(Error),
-    /// This thread's part is read to its end.
+    /// All is read to its end.
     Done,
 }
 
@@ -48,10 +47,10 @@ pub struct Part {
 pub struct Reader {
     parts: Vec<Part>,
     receiver: Receiver<Message>,
-    /// Threads that have not said `Done`; 0 when the stream has ended.
-    reading: usize,
+    /// Whether more may come.
+    reading: bool,
     stop: Arc<AtomicBool>,
-    /// The process whose thread reads.
+    /// The process whose threads read.
     process: u32,
 }
 
@@ -75,20 +74,20 @@ impl Reader {
         if self.process != std::process::id() {
             return Err(self.fail(Error::Forked));
         }
-        while self.reading > 0 {
-            let message = self.receiver.recv_timeout(time);
-            match message {
-                Ok(Message::Batch(table, batch)) => return Ok(Next::Batch(table, batch)),
-                Ok(Message::Done) => self.reading -= 1,
-                Ok(Message::Failed(error)) => return Err(self.fail(error)),
-                Err(RecvTimeoutError::Timeout) => return Ok(Next::Waiting),
-                Err(RecvTimeoutError::Disconnected) => return Err(self.fail(Error::ReaderGone)),
+        if !self.reading {
+            return Ok(Next::End);
+        }
+        match self.receiver.recv_timeout(time) {
+            Ok(Message::Batch(table, batch)) => Ok(Next::Batch(table, batch)),
+            Ok(Message::Done) => {
+                self.reading = false;
+                self.end(true);
+                Ok(Next::End)
             }
+            Ok(Message::Failed(error)) => Err(self.fail(error)),
+            Err(RecvTimeoutError::Timeout) => Ok(Next::Waiting),
+            Err(RecvTimeoutError::Disconnected) => Err(self.fail(Error::ReaderGone)),
         }
-        if !self.stop.load(Relaxed) {
-            self.end(true);
-        }
-        Ok(Next::End)
     }
 
     fn fail(&mut self, error: Error) -> Error {
@@ -98,7 +97,7 @@ impl Reader {
 
     /// Ends the read where it is.
     pub fn stop(&mut self) {
-        self.reading = 0;
+        self.reading = false;
         self.stop.store(true, Relaxed);
         self.end(false);
     }
@@ -117,14 +116,48 @@ impl Drop for Reader {
 }
 
 /// The columns of a table that the options ask for.
-pub fn asked(table: &str, options: &Options) -> Result<Asked> {
+///
+/// Where `mode` is `auto`, the server is asked whether it is part of a cluster, but only for the
+/// one table whose columns depend on it.
+pub fn asked(table: &str, options: &Options, cancel: &Cancel) -> Result<Asked> {
     let spec = tables::table(table)?.spec();
-    Asked::of(spec.name, spec.columns, &options.read()?)
+    let clustered = match spec.origin {
+        Origin::Server => is_clustered(options, cancel)?,
+        Origin::Keys { .. } | Origin::Entries => false,
+    };
+    let appended = appended(spec, &options.databases()?, clustered);
+    Asked::of(spec.name, spec.columns, &appended, &options.read()?)
+}
+
+fn is_clustered(options: &Options, cancel: &Cancel) -> Result<bool> {
+    Ok(match options.mode()? {
+        Mode::Cluster => true,
+        Mode::Standalone | Mode::Sentinel => false,
+        Mode::Auto => {
+            let found = topology::find(&options.connection()?, cancel)?;
+            found.topology.mode() == CLUSTER
+        }
+    })
+}
+
+const CLUSTER: &str = "cluster";
+
+/// The columns that tell rows apart where a read has several databases, or a table several
+/// servers.
+fn appended(spec: &Spec, databases: &Databases, clustered: bool) -> Vec<Column> {
+    match spec.origin {
+        Origin::Server if clustered => vec![key("node", Type::Text)],
+        Origin::Server => Vec::new(),
+        Origin::Keys { .. } | Origin::Entries if databases.may_be_many() => {
+            vec![key("db", Type::Long)]
+        }
+        Origin::Keys { .. } | Origin::Entries => Vec::new(),
+    }
 }
 
 /// The schema of a table under these options.
-pub fn schema(table: &str, options: &Options) -> Result<SchemaRef> {
-    Ok(asked(table, options)?.schema(&options.read()?))
+pub fn schema(table: &str, options: &Options, cancel: &Cancel) -> Result<SchemaRef> {
+    Ok(asked(table, options, cancel)?.schema(&options.read()?))
 }
 
 /// A table to read, and the offset to read it from.
@@ -142,84 +175,9 @@ pub fn read_tables(
     options: &Options,
     cancel: &Cancel,
 ) -> Result<(Reader, Vec<Value>)> {
-    let read = options.read()?;
-    let connect = options.connection()?;
-    let scanned_at = now();
-    let mut tables: Vec<&'static dyn Table> = Vec::new();
-    let mut parts = Vec::new();
-    for one in wanted {
-        let table = tables::table(one.table)?;
-        let spec = table.spec();
-        if parts.iter().any(|part: &Part| part.table == spec.name) {
-            let text = format!("table {} is asked for twice", spec.name);
-            return Err(Error::Configuration(text));
-        }
-        match spec.origin {
-            Origin::Entries => drop(offset::parse_streams(one.start, connect.db)?),
-            Origin::Keys { .. } | Origin::Server => offset::check_snapshot(one.start, spec.name)?,
-        }
-        parts.push(Part {
-            table: spec.name,
-            schema: Asked::of(spec.name, spec.columns, &read)?.schema(&read),
-            receipt: Arc::default(),
-        });
-        tables.push(table);
-    }
-    let mut ends = vec![offset::Positions::new(); wanted.len()];
-    let mut works = Vec::new();
-    for mut node in topology::nodes(&connect, cancel)? {
-        let wants: Vec<Wants> = tables.iter().map(|table| wants(table.spec())).collect();
-        let mut work = if wants.iter().any(|wants| *wants != Wants::Nothing) {
-            Work::scan(&node.server, &wants, &read)
-        } else {
-            Work::pieces([])
-        };
-        let keys_expire = node
-            .keys_expire(connect.db)
-            .map_err(|error| error.at(&node.name))?;
-        let mut tasks = Vec::new();
-        for (place, table) in tables.iter().enumerate() {
-            let spec = table.spec();
-            let receipt = parts[place].receipt.clone();
-            let mut pieces = match spec.origin {
-                Origin::Keys { .. } => Vec::new(),
-                Origin::Server => vec![Piece::new(Key::default(), 0, At::Whole)],
-                Origin::Entries => {
-                    let start = offset::parse_streams(wanted[place].start, connect.db)?;
-                    let plan = plan(&mut node, &start, &read, &receipt)
-                        .map_err(|error| error.at(&node.name))?;
-                    ends[place].extend(plan.end);
-                    plan.pieces
-                }
-            };
-            for piece in &mut pieces {
-                piece.table = place;
-            }
-            work.add(pieces);
-            let context = Context {
-                scanned_at,
-                receipt,
-                asked: Asked::of(spec.name, spec.columns, &read)?,
-                fields: read.fields.clone(),
-                keys_expire,
-                tells_types: work.told_by() == Some(place),
-                refused: AtomicU8::new(0),
-            };
-            tasks.push(Task {
-                table: *table,
-                context,
-                held_up: Arc::default(),
-            });
-        }
-        works.push((node, work, tasks));
-    }
-    let offsets = tables.iter().zip(&ends);
-    let offsets = offsets.map(|(table, end)| match table.spec().origin {
-        Origin::Entries => offset::streams(connect.db, end),
-        Origin::Keys { .. } | Origin::Server => offset::snapshot(scanned_at),
-    });
-    let offsets = offsets.collect();
-    Ok((start_reading(parts, works, &read)?, offsets))
+    let (job, crews, ends) = Job::begin(wanted, options, cancel)?;
+    let reader = start_reading(job, crews)?;
+    Ok((reader, ends))
 }
 
 /// Reads one table.
@@ -233,44 +191,27 @@ pub fn read_table(
     Ok((reader, offsets.pop().unwrap_or_default()))
 }
 
-fn start_reading(
-    parts: Vec<Part>,
-    works: Vec<(Node, Work, Vec<Task>)>,
-    read: &ReadOptions,
-) -> Result<Reader> {
+fn start_reading(job: Job, crews: Vec<Crew>) -> Result<Reader> {
     let (sender, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
+    let stop: Arc<AtomicBool> = Arc::default();
     let reader = Reader {
-        parts,
+        parts: job.parts(),
         receiver,
-        reading: works.len(),
-        stop: Arc::default(),
+        reading: true,
+        stop: stop.clone(),
         process: std::process::id(),
     };
-    for (mut node, work, tasks) in works {
-        let stop = reader.stop.clone();
-        node.connection
-            .set_cancel(Arc::new(move || stop.load(Relaxed)));
-        let (sender, read) = (sender.clone(), read.clone());
-        std::thread::Builder::new()
-            .name("lakeflow-redis".to_owned())
-            .spawn(move || {
-                let last = match read_node(node, work, tasks, &read, &sender) {
-                    Ok(()) => Message::Done,
-                    Err(error) => Message::Failed(error),
-                };
-                // A consumer that is gone wants no last word.
-                sender.send(last).unwrap_or_default();
-            })
-            .map_err(Error::Unreachable)?;
-    }
-    Ok(reader)
-}
-
-/// Unix seconds.
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    let cancel: Cancel = Arc::new(move || stop.load(Relaxed));
+    std::thread::Builder::new()
+        .name("lakeflow-redis".to_owned())
+        .spawn(move || {
+            let last = match passes::read(&job, crews, &sender, &cancel) {
+                Ok(()) => Message::Done,
+                Err(error) => Message::Failed(error),
+            };
+            // A consumer that is gone wants no last word.
+            sender.send(last).unwrap_or_default();
         })
+        .map_err(Error::Unreachable)?;
+    Ok(reader)
 }

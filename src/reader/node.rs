@@ -5,34 +5,86 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::Message;
-use crate::columns::Rows;
+use super::job::{Job, Share};
+use crate::columns::{Constant, Mark, Rows};
 use crate::error::{Error, Result, show};
 use crate::options::ReadOptions;
 use crate::receipt::{Count, Receipt};
 use crate::resp::{Commands, Replies};
 use crate::tables::{At, Context, Origin, Outcome, Piece, Size, Spec, Table};
 use crate::topology::Node;
-use crate::visit::{InPages, Visitor, Wants, Work, visit};
+use crate::visit::{InPages, Visited, Visitor, Wants, visit};
 
 /// What a thread needs to read its part of one table.
 pub struct Task {
     pub table: &'static dyn Table,
     pub context: Context,
+    /// What stands in the columns that were appended to the table's own.
+    pub constants: Vec<Constant>,
+    /// How many others are read at the same time.
+    pub beside: usize,
     /// For how long, in nanoseconds, batches waited for their consumer.
     pub held_up: Arc<Count>,
 }
 
-/// A reading thread's whole life.
-pub fn read_node(
-    mut node: Node,
-    work: Work,
-    tasks: Vec<Task>,
-    read: &ReadOptions,
+/// Reads one database of a node; its tasks are over then.
+pub fn read_share(
+    node: &mut Node,
+    share: &mut Share,
+    job: &Job,
     sender: &SyncSender<Message>,
-) -> Result<()> {
-    let mut visitors = Vec::new();
-    let others = tasks.len().saturating_sub(1);
-    for (place, task) in tasks.into_iter().enumerate() {
+) -> Visited {
+    let mut visitors: Vec<TableVisitor> = Vec::new();
+    for (place, task) in share.tasks.drain(..).enumerate() {
+        visitors.push(TableVisitor::new(place, task, &job.read, sender));
+    }
+    let mut refs: Vec<&mut dyn Visitor> = Vec::new();
+    for visitor in &mut visitors {
+        refs.push(visitor);
+    }
+    let selected = node.connection.select(share.db);
+    let mut visited = match selected {
+        Ok(()) => visit(
+            &mut node.connection,
+            &mut share.work,
+            &mut refs,
+            &job.read,
+            job.manner(),
+        ),
+        Err(error) => Visited {
+            outcome: Err(error),
+            redirected: None,
+            clean: true,
+        },
+    };
+    // Also what was read before an error: where it is clean, nobody reads it again.
+    if visited.clean {
+        for visitor in &mut visitors {
+            let table = visitor.table();
+            let closed = visitor.rows.close();
+            let closed = closed.map_err(|error| error.at(format!("table {table}")));
+            visited.outcome = visited.outcome.and(closed);
+        }
+    }
+    visited.outcome = visited.outcome.map_err(|error| error.at(&node.name));
+    visited.redirected = visited.redirected.map(|error| error.at(&node.name));
+    visited
+}
+
+/// Appends every key's rows.
+struct TableVisitor {
+    task: Task,
+    rows: Rows,
+    fail_on_data_loss: bool,
+}
+
+impl TableVisitor {
+    fn new(
+        place: usize,
+        task: Task,
+        read: &ReadOptions,
+        sender: &SyncSender<Message>,
+    ) -> TableVisitor {
         let spec = task.table.spec();
         let (batches, held_up) = (sender.clone(), task.held_up.clone());
         // Nobody to hand a batch to means that the reader was dropped.
@@ -42,31 +94,20 @@ pub fn read_node(
             held_up.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
             sent.map_err(|_| Error::Interrupted)
         };
-        let asked = task.context.asked.clone();
-        let receipt = task.context.receipt.clone();
-        visitors.push(TableVisitor {
-            rows: Rows::new(spec.name, asked, read, receipt, others, Box::new(hand_over)),
+        let rows = Rows::new(
+            spec.name,
+            task.context.asked.clone(),
+            read,
+            task.context.receipt.clone(),
+            task.beside,
+            Box::new(hand_over),
+        );
+        TableVisitor {
+            rows: rows.with_constants(task.constants.clone()),
             fail_on_data_loss: read.fail_on_data_loss,
             task,
-        });
+        }
     }
-    let mut refs: Vec<&mut dyn Visitor> = Vec::new();
-    for visitor in &mut visitors {
-        refs.push(visitor);
-    }
-    visit(&mut node.connection, work, &mut refs, read).map_err(|error| error.at(&node.name))?;
-    for visitor in &mut visitors {
-        let closed = visitor.rows.close();
-        closed.map_err(|error| error.at(format!("{}: table {}", node.name, visitor.table())))?;
-    }
-    Ok(())
-}
-
-/// Appends every key's rows.
-struct TableVisitor {
-    task: Task,
-    rows: Rows,
-    fail_on_data_loss: bool,
 }
 
 impl Visitor for TableVisitor {
@@ -129,6 +170,14 @@ impl Visitor for TableVisitor {
             // Counted in the receipt, as was asked for.
             _ => Ok(()),
         }
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Some(self.rows.mark())
+    }
+
+    fn rewind(&mut self, mark: Mark) -> bool {
+        self.rows.rewind(mark)
     }
 
     fn in_pages(&mut self) -> Option<&mut dyn InPages> {

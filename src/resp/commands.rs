@@ -5,11 +5,23 @@
 pub struct Commands {
     pub bytes: Vec<u8>,
     pub count: usize,
+    asking: bool,
 }
 
 impl Commands {
+    /// With an ASKING before each, or without.
+    pub fn new(asking: bool) -> Self {
+        Commands {
+            asking,
+            ..Commands::default()
+        }
+    }
+
     pub fn push(&mut self, arguments: &[&[u8]]) {
         self.count += 1;
+        if self.asking {
+            self.bytes.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
+        }
         self.header(b'*', arguments.len());
         for argument in arguments {
             self.header(b'$', argument.len());

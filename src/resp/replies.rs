@@ -10,6 +10,8 @@ use crate::error::{Error, Result, show};
 pub struct Replies<'a> {
     tokens: &'a mut dyn Tokens,
     owed: usize,
+    /// Commands whose reply has not begun, where each has one to ASKING before it.
+    unasked: Option<usize>,
 }
 
 impl<'a> Replies<'a> {
@@ -17,10 +19,33 @@ impl<'a> Replies<'a> {
         Replies {
             tokens,
             owed: commands,
+            unasked: None,
         }
     }
 
+    /// Where each command followed an ASKING, whose reply is dropped.
+    #[must_use]
+    pub fn after_asking(self, asking: bool) -> Self {
+        Replies {
+            unasked: asking.then_some(self.owed),
+            ..self
+        }
+    }
+
+    /// Drops the reply to an ASKING, where one comes next.
+    fn drop_asking(&mut self) -> Result<()> {
+        if self
+            .unasked
+            .is_some_and(|left| left > 0 && left == self.owed)
+        {
+            self.unasked = self.unasked.map(|left| left - 1);
+            self.tokens.token()?;
+        }
+        Ok(())
+    }
+
     fn next(&mut self) -> Result<Token<'_>> {
+        self.drop_asking()?;
         self.owed = self.owed.checked_sub(1).ok_or_else(|| {
             Error::Protocol("more was read than the commands' replies hold".to_owned())
         })?;
@@ -110,6 +135,7 @@ impl<'a> Replies<'a> {
 
     fn drop_to(&mut self, left: usize) -> Result<()> {
         while self.owed > left {
+            self.drop_asking()?;
             self.owed -= 1;
             if let Token::Array(length) = self.tokens.token()? {
                 self.owed = self.owed.checked_add(length).ok_or_else(|| {
@@ -147,6 +173,20 @@ mod tests {
         let mut next = Replies::new(&mut decoder, 1);
         assert_eq!(next.integer().unwrap(), 6);
         assert!(matches!(next.integer(), Err(Error::Protocol(_))));
+    }
+
+    #[test]
+    fn replies_to_asking_are_dropped_wherever_a_reader_stands() {
+        let wire = b"+OK\r\n*2\r\n:1\r\n:2\r\n-ERR x\r\n:3\r\n+OK\r\n*1\r\n*0\r\n+OK\r\n:4\r\n";
+        let mut decoder = Decoder::new(wire.as_slice());
+        let mut replies = Replies::new(&mut decoder, 4).after_asking(true);
+        assert_eq!(replies.array().unwrap(), 2);
+        assert_eq!(replies.integer().unwrap(), 1);
+        assert_eq!(replies.integer().unwrap(), 2);
+        assert_eq!(replies.integer().unwrap(), 3);
+        replies.skip().unwrap();
+        assert_eq!(replies.integer().unwrap(), 4);
+        replies.finish().unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `hashes`: one row a field.
 
 use super::collection::{Collection, Element, Fetch};
+use super::sends::{MEMORY_USAGE, sends};
 use super::{Context, Key, Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::Result;
@@ -21,6 +22,14 @@ impl Collection for Hashes {
             column("scanned_at", Type::Long),
         ],
         cursor_field: None,
+        sends: &[
+            MEMORY_USAGE,
+            sends("hlen", &[]),
+            sends("hgetall", &[]),
+            sends("hkeys", &[]),
+            sends("hmget", &["field"]),
+            sends("hscan", &["0"]),
+        ],
     };
     const LENGTH: &'static str = "HLEN";
     const FETCH: Fetch = Fetch::Scan {

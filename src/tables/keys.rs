@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::sends::{TYPE, Without, sends};
 use super::{At, Context, Facts, Key, Origin, Outcome, Piece, Spec, Table};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result};
@@ -23,6 +24,13 @@ static SPEC: Spec = Spec {
         column("scanned_at", Type::Long),
     ],
     cursor_field: None,
+    sends: &[
+        TYPE,
+        sends("object|idletime", &[]).or(Without::Null(IDLE.column)),
+        sends("memory|usage", &[]).or(Without::Null(MEMORY.column)),
+        sends("object|encoding", &[]).or(Without::Null(ENCODING.column)),
+        sends("object|refcount", &[]).or(Without::Null(REFCOUNT.column)),
+    ],
 };
 
 /// A fact that a server may refuse to tell; its column is null then.

@@ -1,6 +1,7 @@
 //! `lists`: one row an element, with its index.
 
 use super::collection::{Collection, Element, Fetch};
+use super::sends::{MEMORY_USAGE, sends};
 use super::{Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::Result;
@@ -22,6 +23,11 @@ impl Collection for Lists {
             column("scanned_at", Type::Long),
         ],
         cursor_field: None,
+        sends: &[
+            MEMORY_USAGE,
+            sends("llen", &[]),
+            sends("lrange", &["0", "0"]),
+        ],
     };
     const LENGTH: &'static str = "LLEN";
     const FETCH: Fetch = Fetch::Range {

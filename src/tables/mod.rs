@@ -7,6 +7,7 @@ mod collection;
 mod hashes;
 mod keys;
 mod lists;
+mod sends;
 mod server_info;
 mod sets;
 mod sorted_sets;
@@ -24,6 +25,7 @@ use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
 use crate::seen::Seen;
 
+pub use sends::{Sends, Without, takes_key};
 pub use streams::{after_page, entry_head, fetch_entries};
 
 pub const TABLES: &[&dyn Table] = &[
@@ -52,6 +54,8 @@ pub struct Spec {
     pub origin: Origin,
     pub columns: &'static [Column],
     pub cursor_field: Option<&'static str>,
+    /// The commands that are sent for this table alone.
+    pub sends: &'static [Sends],
 }
 
 /// What a table's rows are read from.
@@ -126,6 +130,8 @@ pub struct Piece {
     pub ttl: Option<i64>,
     /// Members handed over so far, where pages of one key may repeat them.
     pub seen: Option<Box<Seen>>,
+    /// Whether it is not to be asked for together with others.
+    pub alone: bool,
 }
 
 /// Where in its key a piece begins.
@@ -171,6 +177,18 @@ impl Piece {
             most: 1,
             ttl: None,
             seen: None,
+            alone: false,
+        }
+    }
+
+    /// The same, for a second try by itself.
+    #[must_use]
+    pub fn again_alone(&self) -> Self {
+        Piece {
+            key: self.key.clone(),
+            seen: None,
+            alone: true,
+            ..*self
         }
     }
 
@@ -296,6 +314,11 @@ pub trait Table: Send + Sync {
         rows: &mut Rows,
         context: &Context,
     ) -> Result<Outcome>;
+
+    /// All commands that are sent to read this table.
+    fn sends(&self) -> Vec<Sends> {
+        sends::all_of(self.spec(), self.large().is_some())
+    }
 
     /// How keys that are too large for one reply are read, where `first` may say so.
     fn large(&self) -> Option<&dyn Large> {

@@ -19,6 +19,7 @@ static SPEC: Spec = Spec {
         column("collected_at", Type::Long),
     ],
     cursor_field: None,
+    sends: &[],
 };
 
 impl Table for ServerInfo {

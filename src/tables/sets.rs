@@ -1,6 +1,7 @@
 //! `sets`: one row a member.
 
 use super::collection::{Collection, Element, Fetch};
+use super::sends::{MEMORY_USAGE, sends};
 use super::{Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::Result;
@@ -21,6 +22,12 @@ impl Collection for Sets {
             column("scanned_at", Type::Long),
         ],
         cursor_field: None,
+        sends: &[
+            MEMORY_USAGE,
+            sends("scard", &[]),
+            sends("smembers", &[]),
+            sends("sscan", &["0"]),
+        ],
     };
     const LENGTH: &'static str = "SCARD";
     const FETCH: Fetch = Fetch::Scan {

@@ -1,6 +1,7 @@
 //! `sorted_sets`: one row a member, in the order of its score.
 
 use super::collection::{Collection, Element, Fetch};
+use super::sends::{MEMORY_USAGE, sends};
 use super::{Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result, show};
@@ -23,6 +24,11 @@ impl Collection for SortedSets {
             column("scanned_at", Type::Long),
         ],
         cursor_field: None,
+        sends: &[
+            MEMORY_USAGE,
+            sends("zcard", &[]),
+            sends("zrange", &["0", "0"]),
+        ],
     };
     const LENGTH: &'static str = "ZCARD";
     const FETCH: Fetch = Fetch::Range {

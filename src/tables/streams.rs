@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::sends::{MEMORY_USAGE, Without, sends};
 use super::{At, Context, Origin, Outcome, Piece, Spec, TTL_OF_NO_KEY, Table};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result, show};
@@ -25,6 +26,12 @@ static SPEC: Spec = Spec {
         column("ttl_seconds", Type::Long),
     ],
     cursor_field: Some("entry_id"),
+    sends: &[
+        MEMORY_USAGE,
+        sends("xlen", &[]).or(Without::But("nothing, where MEMORY USAGE is permitted")),
+        sends("xinfo|stream", &[]),
+        sends("xrange", &["0", "0", "COUNT", "1"]),
+    ],
 };
 
 impl Table for Streams {

@@ -1,5 +1,6 @@
 //! `strings`: one row a key.
 
+use super::sends::sends;
 use super::{At, Context, Large, Origin, Outcome, Piece, Size, Spec, Table};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result};
@@ -23,6 +24,11 @@ static SPEC: Spec = Spec {
         column("scanned_at", Type::Long),
     ],
     cursor_field: None,
+    sends: &[
+        sends("strlen", &[]),
+        sends("mget", &[]),
+        sends("getrange", &["0", "0"]),
+    ],
 };
 
 impl Strings {

@@ -1,28 +1,58 @@
-//! Which servers to read, and what each of them is. Clusters and Sentinels join here: each is
-//! another way to come to a list of nodes.
+//! Which servers to read, and whether they are still the same afterwards. A kind of deployment is
+//! a file here: how to come to the nodes that together hold all keys, and what of each must not
+//! change while it is read.
 
+mod cluster;
+mod sentinel;
 mod server;
+mod slots;
+mod standalone;
 
-pub use server::{Product, Server};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::connection::{Cancel, Connection};
+pub use server::{Keyspace, Product, Role, Server};
+pub use slots::{Holding, Slots, slot_of};
+
+use cluster::Cluster;
+use sentinel::Sentinels;
+use standalone::Standalone;
+
+use crate::connection::{Cancel, Connection, Dialer, pause};
 use crate::error::{Error, Result};
-use crate::options::ConnectionOptions;
+use crate::options::{Address, ConnectionOptions, Mode, ReadFrom};
+
+pub use crate::options::check_cluster_database as check_database;
 
 /// A server to read, connected, with what it said of itself.
 pub struct Node {
     pub connection: Connection,
+    /// Whom to ask for the state instead, where a replica is read.
+    keeper: Option<Box<Node>>,
     pub server: Server,
-    /// Its address, as errors name it.
+    pub address: Address,
+    /// As errors name it.
     pub name: String,
+    pub state: State,
+}
+
+/// What must not change while a node's keys are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    pub role: Role,
+    pub run_id: String,
+    /// Rises whenever a node of a cluster is given slots.
+    pub epoch: u64,
+    /// The part of a cluster's keys that is here; None where that is all.
+    pub holding: Option<Holding>,
 }
 
 impl Node {
-    fn open(options: &ConnectionOptions, cancel: Cancel) -> Result<Self> {
-        let name = options.address.to_string();
-        let opened = Connection::open(options, cancel).and_then(|mut connection| {
+    /// Connects to a server and asks what it is.
+    fn open(dialer: &Dialer, address: &Address, cancel: &Cancel) -> Result<Self> {
+        let name = address.to_string();
+        let opened = dialer.open(address, cancel).and_then(|mut connection| {
             let server = Server::identify(&mut connection)?;
-            check_standalone(&server)?;
             if server.has_no_touch() {
                 connection.set_no_touch()?;
             }
@@ -30,44 +60,217 @@ impl Node {
         });
         let (connection, server) = opened.map_err(|error| error.at(&name))?;
         Ok(Node {
+            state: State {
+                role: server.role,
+                run_id: server.run_id.clone(),
+                epoch: 0,
+                holding: None,
+            },
             connection,
+            keeper: None,
             server,
+            address: address.clone(),
             name,
         })
     }
-}
 
-impl Node {
-    /// Whether any key of a database expires, by INFO.
-    pub fn keys_expire(&mut self, db: u32) -> Result<bool> {
-        let info: Vec<u8> = self.connection.query(redis::cmd("INFO").arg("keyspace"))?;
-        let info = String::from_utf8_lossy(&info);
-        let database = format!("db{db}:");
-        let facts = info.lines().find_map(|line| line.strip_prefix(&database));
-        let expiring = facts.and_then(|facts| {
-            facts
-                .trim_end()
-                .split(',')
-                .find_map(|fact| fact.strip_prefix("expires="))
-        });
-        // A database without a line has no keys; one that says nothing may have any.
-        Ok(facts.is_some() && expiring != Some("0"))
+    /// Whether a key counts here, and is not only left behind by a slot that went, or ahead of
+    /// one that comes.
+    pub fn owns(&self, key: &[u8]) -> bool {
+        let holding = self.state.holding.as_ref();
+        holding.is_none_or(|holding| holding.owned.contains(slot_of(key)))
+    }
+
+    /// The keys that are here of a slot, also of one that is just coming.
+    pub fn keys_in_slot(&mut self, slot: u16) -> Result<Vec<Box<[u8]>>> {
+        let cluster = |what: &str| {
+            let mut command = redis::cmd("CLUSTER");
+            command.arg(what).arg(slot);
+            command
+        };
+        let count: u64 = self.connection.query(&cluster("COUNTKEYSINSLOT"))?;
+        let mut keys = cluster("GETKEYSINSLOT");
+        // Some may come in between, of which those that were there throughout are counted.
+        let keys: Vec<Vec<u8>> = self.connection.query(keys.arg(2 * count + 1000))?;
+        Ok(keys.into_iter().map(Vec::into_boxed_slice).collect())
+    }
+
+    /// A further connection to the node that has a say in this one's slots, which is the primary
+    /// where this one is a replica.
+    pub fn open_again(&self, dialer: &Dialer, cancel: &Cancel) -> Result<Node> {
+        let keeper = self.keeper.as_ref();
+        let address = keeper.map_or(&self.address, |keeper| &keeper.address);
+        Node::open(dialer, address, cancel)
     }
 }
 
-/// Connects to every node that holds a part of the data.
-pub fn nodes(options: &ConnectionOptions, cancel: &Cancel) -> Result<Vec<Node>> {
-    Ok(vec![Node::open(options, cancel.clone())?])
+/// A kind of deployment.
+pub trait Topology: Send + Sync {
+    /// Its name, as the option `mode` takes it.
+    fn mode(&self) -> &'static str;
+
+    /// Connects to nodes that together hold all keys, each key once.
+    fn nodes(&self, cancel: &Cancel) -> Result<Vec<Node>>;
+
+    /// What a node says by now.
+    fn state(&self, node: &mut Node, cancel: &Cancel) -> Result<State>;
+
+    fn dialer(&self) -> &Dialer;
+
+    /// What is no longer as it was when the nodes were found; None where all is.
+    fn moved(&self, nodes: &mut [&mut Node], cancel: &Cancel) -> Result<Option<String>> {
+        let mut changes = Vec::new();
+        for node in nodes {
+            let now = self
+                .state(node, cancel)
+                .map_err(|error| error.at(&node.name))?;
+            changes.extend(difference(&node.name, &node.state, &now));
+        }
+        Ok((!changes.is_empty()).then(|| changes.join("; ")))
+    }
 }
 
-/// A node of a cluster holds a part of the keys, and a Sentinel none: read as if it were all
-/// there is, either would give a table that is silently short.
-fn check_standalone(server: &Server) -> Result<()> {
-    match server.mode.as_str() {
-        "standalone" => Ok(()),
-        mode => Err(Error::Configuration(format!(
-            "{server} is not a standalone server, and this version of lakeflow-redis reads no other; \
-             in {mode} mode it does not hold all keys itself"
+/// What the options lead to.
+pub struct Found {
+    pub topology: Arc<dyn Topology>,
+    pub nodes: Vec<Node>,
+}
+
+/// Connects to every node that holds a part of the data, by what is there.
+pub fn find(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
+    let dialer = Dialer::new(&options.access)?;
+    let topology: Arc<dyn Topology> = match options.mode {
+        Mode::Sentinel => Arc::new(Sentinels::new(options, dialer)?),
+        Mode::Cluster => Arc::new(Cluster::new(options, dialer)),
+        Mode::Standalone => Arc::new(Standalone::new(options, dialer)),
+        Mode::Auto => {
+            let node = first_that_answers(&dialer, &options.seeds, cancel)?;
+            match node.server.mode.as_str() {
+                "cluster" => {
+                    check_database(&options.databases)?;
+                    Arc::new(Cluster::new(options, dialer))
+                }
+                "sentinel" => Arc::new(Sentinels::new(options, dialer)?),
+                _ => {
+                    let standalone = Standalone::new(options, dialer);
+                    standalone.check_alone(options)?;
+                    standalone.check(&node)?;
+                    return Ok(Found {
+                        topology: Arc::new(standalone),
+                        nodes: vec![node],
+                    });
+                }
+            }
+        }
+    };
+    let nodes = topology.nodes(cancel)?;
+    Ok(Found { topology, nodes })
+}
+
+/// The first of several servers that can be reached; the others may be down.
+fn first_that_answers(dialer: &Dialer, seeds: &[Address], cancel: &Cancel) -> Result<Node> {
+    first_of(seeds, |seed| Node::open(dialer, seed, cancel))
+}
+
+/// What one of several servers gives. Only one that does not answer is passed over: credentials
+/// that are wrong are not tried everywhere.
+fn first_of<T>(seeds: &[Address], mut give: impl FnMut(&Address) -> Result<T>) -> Result<T> {
+    let mut failed: Option<Error> = None;
+    for seed in seeds {
+        match give(seed) {
+            Err(error) if error.is_unreachable() => {
+                failed.get_or_insert(error);
+            }
+            other => return other,
+        }
+    }
+    let none = || Error::Configuration("no server is named".to_owned());
+    let error = failed.unwrap_or_else(none);
+    Err(match seeds.len() {
+        1 => error,
+        many => error.at(format!(
+            "none of {many} servers can be reached, the first of them"
+        )),
+    })
+}
+
+/// How often to ask again where servers do not agree on which of them is what …
+const AGREEMENT_TRIES: usize = 20;
+/// … and how long to wait in between: news take a second at most to go round.
+const AGREEMENT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What servers give that may be about to agree.
+fn agreed<T>(cancel: &Cancel, mut give: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..AGREEMENT_TRIES {
+        match give() {
+            Err(error) if error.is_topology() => pause(AGREEMENT_PAUSE, cancel)?,
+            other => return other,
+        }
+    }
+    give()
+}
+
+/// What a node says now that it did not say then.
+fn difference(name: &str, then: &State, now: &State) -> Option<String> {
+    if then == now {
+        return None;
+    }
+    if now.role != then.role {
+        return Some(format!("{name} became a {}", now.role));
+    }
+    if now.run_id != then.run_id {
+        return Some(format!("another server answers for {name}"));
+    }
+    if let (Some(then), Some(now)) = (&then.holding, &now.holding) {
+        let moved = then.owned.difference(&now.owned);
+        if !moved.is_empty() {
+            let way = match moved.len() {
+                1 => "slot",
+                _ => "slots",
+            };
+            return Some(format!("{way} {moved} came to {name} or went from it"));
+        }
+        if then != now {
+            let open = |holding: &Holding| {
+                let mut open = Slots::default();
+                for slot in holding.leaving.keys().chain(holding.arriving.keys()) {
+                    open.insert(*slot..=*slot);
+                }
+                open
+            };
+            let slots = open(then).difference(&open(now));
+            return Some(format!("slots {slots} began or ceased to move at {name}"));
+        }
+    }
+    Some(format!(
+        "{name} was given slots, or lost and got them again"
+    ))
+}
+
+/// How long to look for the nodes of a deployment that is just changing: a failover takes some
+/// seconds in Sentinel's and in a cluster's own default configuration.
+pub fn patience(options: &ConnectionOptions) -> Duration {
+    options.access.connect_timeout + options.access.timeout
+}
+
+/// Whether a replica may be read instead of its primary.
+fn check_replica(node: &Node) -> Result<()> {
+    match (node.server.role, node.server.link_up) {
+        (Role::Replica, true) => Ok(()),
+        (Role::Replica, false) => Err(Error::TopologyChanged(format!(
+            "{}: the replica has lost its primary, so that it may be behind by any time",
+            node.name
         ))),
+        (Role::Primary, _) => Err(Error::TopologyChanged(format!(
+            "{}: this replica is a primary by now; read again",
+            node.name
+        ))),
+    }
+}
+
+fn wanted_role(read_from: ReadFrom) -> Role {
+    match read_from {
+        ReadFrom::Primary => Role::Primary,
+        ReadFrom::Replica => Role::Replica,
     }
 }

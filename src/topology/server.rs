@@ -1,4 +1,6 @@
-//! What a server says of itself in `INFO server`.
+//! What a server says of itself by INFO.
+
+use std::collections::BTreeMap;
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -9,20 +11,42 @@ pub enum Product {
     Valkey,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Primary,
+    Replica,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub product: Product,
     /// The product's own version, as it writes it.
     pub version: String,
     /// The version of Redis whose commands it has.
-    redis_version: (u32, u32),
+    pub redis_version: (u32, u32),
     /// `standalone`, `cluster` or `sentinel`.
     pub mode: String,
+    pub role: Role,
+    /// Of a replica, whether it hears from its primary.
+    pub link_up: bool,
+    /// Another one in every process.
+    pub run_id: String,
+    /// `maxmemory-policy`, where it is told.
+    pub eviction: Option<String>,
+    pub databases: BTreeMap<u32, Keyspace>,
+}
+
+/// What a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyspace {
+    pub keys: u64,
+    /// Keys that expire; None where the server does not say.
+    pub expires: Option<u64>,
 }
 
 impl Server {
     pub fn identify(connection: &mut Connection) -> Result<Self> {
-        let info: Vec<u8> = connection.query(redis::cmd("INFO").arg("server"))?;
+        let info: Vec<u8> = connection.query(&redis::cmd("INFO"))?;
         Server::parse(&String::from_utf8_lossy(&info))
     }
 
@@ -36,20 +60,40 @@ impl Server {
         self.redis_version >= (7, 2)
     }
 
+    /// Whether any key of a database may expire.
+    pub fn keys_expire(&self, db: u32) -> bool {
+        // A database that is not named has no keys; one that says nothing may have any.
+        let keyspace = self.databases.get(&db);
+        keyspace.is_some_and(|keyspace| keyspace.expires != Some(0))
+    }
+
     fn parse(info: &str) -> Result<Self> {
-        let get = |name: &str| {
+        let lines = || {
             info.lines()
                 .filter_map(|line| line.trim_end().split_once(':'))
-                .find_map(|(key, value)| (key == name).then(|| value.to_owned()))
         };
-        let redis = get("redis_version").ok_or_else(|| {
-            Error::Protocol("the reply to INFO server has no redis_version".to_owned())
-        })?;
+        let get = |name: &str| {
+            let mut found = lines().filter(|(key, _)| *key == name);
+            found.next().map(|(_, value)| value.to_owned())
+        };
+        let redis = get("redis_version")
+            .ok_or_else(|| Error::Protocol("the reply to INFO has no redis_version".to_owned()))?;
         let (product, version) = match get("valkey_version") {
             Some(version) => (Product::Valkey, version),
             None => (Product::Redis, redis.clone()),
         };
         let mut numbers = redis.split('.').map_while(|part| part.parse().ok());
+        let databases = lines().filter_map(|(name, facts)| {
+            let db = name.strip_prefix("db")?.parse().ok()?;
+            let fact = |wanted: &str| {
+                let mut facts = facts.split(',').filter_map(|fact| fact.split_once('='));
+                let (_, number) = facts.find(|(name, _)| *name == wanted)?;
+                number.parse().ok()
+            };
+            let keys = fact("keys")?;
+            let expires = fact("expires");
+            Some((db, Keyspace { keys, expires }))
+        });
         Ok(Server {
             product,
             version,
@@ -60,17 +104,39 @@ impl Server {
             mode: get("redis_mode")
                 .or_else(|| get("server_mode"))
                 .unwrap_or_else(|| "standalone".to_owned()),
+            role: match get("role").as_deref() {
+                Some("slave" | "replica") => Role::Replica,
+                _ => Role::Primary,
+            },
+            link_up: get("master_link_status").is_none_or(|status| status == "up"),
+            run_id: get("run_id").unwrap_or_default(),
+            eviction: get("maxmemory_policy"),
+            databases: databases.collect(),
+        })
+    }
+}
+
+impl std::fmt::Display for Product {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Product::Redis => "Redis",
+            Product::Valkey => "Valkey",
         })
     }
 }
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let product = match self.product {
-            Product::Redis => "Redis",
-            Product::Valkey => "Valkey",
-        };
-        write!(f, "{product} {} ({})", self.version, self.mode)
+        write!(f, "{} {} ({})", self.product, self.version, self.mode)
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+        })
     }
 }
 
@@ -89,5 +155,21 @@ mod tests {
         assert_eq!(valkey.to_string(), "Valkey 9.1.2 (cluster)");
         assert!(valkey.scans_by_type());
         assert!(Server::parse("nonsense").is_err());
+    }
+
+    #[test]
+    fn databases_say_how_many_keys_expire() {
+        let info = "redis_version:7.0.15\r\nrole:slave\r\nmaster_link_status:down\r\n\
+            db0:keys=5,expires=0,avg_ttl=0\r\ndb12:keys=2,expires=1\r\ndb3:keys=1\r\n";
+        let server = Server::parse(info).unwrap();
+        assert_eq!((server.role, server.link_up), (Role::Replica, false));
+        let known: Vec<_> = server
+            .databases
+            .iter()
+            .map(|(db, all)| (*db, all.keys))
+            .collect();
+        assert_eq!(known, [(0, 5), (3, 1), (12, 2)]);
+        let expiring: Vec<_> = (0..14).filter(|db| server.keys_expire(*db)).collect();
+        assert_eq!(expiring, [3, 12]);
     }
 }

@@ -9,139 +9,25 @@
 //!
 //! Several visitors may share a scan: each key goes to those that want its type.
 
+mod attempt;
 mod names;
 mod pages;
 mod pieces;
+mod visitor;
+mod work;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::error::{Error, Result, show};
-use crate::options::ReadOptions;
+use crate::error::{Denied, Error, Result, show};
+use crate::options::{OnDenied, ReadOptions};
 use crate::pace::{Pace, Weight};
-use crate::receipt::Receipt;
-use crate::resp::{Commands, Replies};
-use crate::scan::Scan;
-use crate::tables::{At, Key, Outcome, Piece, Size};
-use crate::topology::Server;
+use crate::tables::{Key, Piece, Size};
 
 pub use pages::InPages;
-
-/// Which of the keys that SCAN names a visitor wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    Nothing,
-    All,
-    Type(&'static str),
-}
-
-/// What is done with every key that is visited.
-pub trait Visitor {
-    /// The table, as errors name it.
-    fn table(&self) -> &'static str;
-    fn receipt(&self) -> &Receipt;
-    fn wants(&self) -> Wants;
-    /// The command that tells a key's size before it is fetched.
-    fn size(&self) -> Option<Size> {
-        None
-    }
-    /// Whether a piece begins with its key's TTL.
-    fn asks_ttl(&self) -> bool {
-        false
-    }
-    /// How many pieces may be fetched together.
-    fn bundle(&self) -> usize {
-        1
-    }
-    /// Above so many bytes a key counts as large.
-    fn whole_bytes(&self) -> u64 {
-        u64::MAX
-    }
-    /// Where to begin a key, which may be too large for one reply; None where it is gone.
-    fn first(&self, _: &Piece, _large: bool) -> Option<At> {
-        Some(At::Whole)
-    }
-    fn fetch(&self, pieces: &[Piece], to: &mut Commands);
-    fn take(&mut self, pieces: Vec<Piece>, replies: &mut Replies<'_>) -> Result<Outcome>;
-    /// How many elements were taken so far.
-    fn taken(&self) -> u64;
-    /// Called for a piece whose key is gone, or of another type.
-    fn missing(&mut self, _key: &[u8]) -> Result<()> {
-        Ok(())
-    }
-    /// For how long, so far, what was taken had to wait until somebody wanted it.
-    fn held_up(&self) -> Duration {
-        Duration::ZERO
-    }
-    /// How keys are read that are too large for one reply, where `first` may say so.
-    fn in_pages(&mut self) -> Option<&mut dyn InPages> {
-        None
-    }
-}
-
-/// Keys to visit on one node.
-pub struct Work {
-    scan: Option<Scan>,
-    typing: Typing,
-    ready: VecDeque<Piece>,
-}
-
-/// How the type of a key comes to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Typing {
-    /// All keys that are named are for all visitors that want any.
-    Filtered,
-    /// By TYPE, for each.
-    Asked,
-    /// This visitor finds it out, before the others come to the key.
-    Told { by: usize },
-}
-
-impl Work {
-    /// The keys that visitors want.
-    pub fn scan(server: &Server, wants: &[Wants], read: &ReadOptions) -> Self {
-        let mut types = wants.iter().filter_map(|wants| match wants {
-            Wants::Type(key_type) => Some(*key_type),
-            Wants::All | Wants::Nothing => None,
-        });
-        let first = types.next();
-        let one = types.all(|other| Some(other) == first);
-        let all = wants.iter().position(|wants| *wants == Wants::All);
-        let (filter, typing) = match (all, first) {
-            (Some(by), Some(_)) => (None, Typing::Told { by }),
-            (None, Some(_)) if one && server.scans_by_type() => (first, Typing::Filtered),
-            (None, Some(_)) => (None, Typing::Asked),
-            (_, None) => (None, Typing::Filtered),
-        };
-        Work {
-            scan: Some(Scan::new(read.key_pattern.clone(), filter)),
-            typing,
-            ready: VecDeque::new(),
-        }
-    }
-
-    pub fn pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
-        Work {
-            scan: None,
-            typing: Typing::Filtered,
-            ready: pieces.into_iter().collect(),
-        }
-    }
-
-    /// Pieces to begin with.
-    pub fn add(&mut self, pieces: impl IntoIterator<Item = Piece>) {
-        self.ready.extend(pieces);
-    }
-
-    /// The visitor that finds out each key's type for the others.
-    pub fn told_by(&self) -> Option<usize> {
-        match self.typing {
-            Typing::Told { by } => Some(by),
-            Typing::Filtered | Typing::Asked => None,
-        }
-    }
-}
+pub use visitor::{Visitor, Wants};
+pub use work::{Known, Work};
 
 /// Flights of pieces under way, where there are pieces for more than one.
 const FLIGHTS_OF_PIECES: usize = 2;
@@ -163,14 +49,35 @@ const MOST_ELEMENTS: u64 = 10_000;
 enum Flight {
     Names {
         scan: bool,
-        untyped: Vec<Key>,
+        untyped: Vec<(Key, Option<&'static str>)>,
         /// Each with what was asked of it.
         unsized_keys: Vec<(Named, Size)>,
     },
     Pieces {
-        bundles: Vec<Bundle>,
+        bundles: VecDeque<Bundle>,
         pieces: usize,
     },
+}
+
+/// What a visit is to see to, besides the keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    pub on_denied: OnDenied,
+    /// Whether keys may be asked for together, or have slots of their own.
+    pub one_slot: bool,
+    /// Whether another visit may go on where this one breaks off: then it keeps account of what
+    /// it did not finish.
+    pub resumable: bool,
+}
+
+/// How a visit ended.
+#[derive(Debug)]
+pub struct Visited {
+    pub outcome: Result<()>,
+    /// Where the keys are that could not be read since they have moved to another node.
+    pub redirected: Option<Error>,
+    /// Whether all that was begun was finished or taken back, so that another visit can go on.
+    pub clean: bool,
 }
 
 /// A key that a visitor wants, and what is known of it.
@@ -196,8 +103,8 @@ struct Visit<'a, 'v> {
     /// What an element of each visitor's keys weighs.
     weights: Vec<Weight>,
     pace: Pace,
-    work: Work,
-    untyped: Vec<Key>,
+    work: &'a mut Work,
+    manner: Manner,
     unsized_keys: Vec<Named>,
     /// Whether the server refuses MEMORY USAGE.
     memory_refused: bool,
@@ -213,22 +120,28 @@ struct Visit<'a, 'v> {
     name_bytes: usize,
     /// The visitor at work, for errors to name.
     at_work: Option<usize>,
+    /// Keys of what was being taken in when an error came.
+    at_hand: Vec<Key>,
+    /// Whether rows of these are still there.
+    half_read: bool,
+    redirected: Option<Error>,
 }
 
-/// Visits all keys of a node's work.
+/// Visits all keys of a work.
 pub fn visit(
     connection: &mut Connection,
-    work: Work,
+    work: &mut Work,
     visitors: &mut [&mut dyn Visitor],
     read: &ReadOptions,
-) -> Result<()> {
+    manner: Manner,
+) -> Visited {
     let mut visit = Visit {
         pace: Pace::new(connection.round_trip(), read),
         connection,
         weights: vec![Weight::default(); visitors.len()],
         visitors,
         work,
-        untyped: Vec::new(),
+        manner,
         unsized_keys: Vec::new(),
         memory_refused: false,
         flights: VecDeque::new(),
@@ -237,17 +150,34 @@ pub fn visit(
         under_way: 0,
         name_bytes: 0,
         at_work: None,
+        at_hand: Vec::new(),
+        half_read: false,
+        redirected: None,
     };
-    visit.run().map_err(|error| {
-        let tables = match visit.at_work {
-            Some(visitor) => visit.visitors[visitor].table().to_owned(),
-            None => {
-                let names: Vec<_> = visit.visitors.iter().map(|v| v.table()).collect();
-                names.join(", ")
-            }
-        };
-        error.at(format!("table {tables}"))
-    })
+    let outcome = visit.run().map_err(|error| visit.name(error));
+    let clean = outcome.is_ok() || visit.abandon();
+    Visited {
+        outcome,
+        redirected: visit.redirected.take(),
+        clean,
+    }
+}
+
+/// Visits all keys of a work that has no second try.
+pub fn visit_once(
+    connection: &mut Connection,
+    mut work: Work,
+    visitors: &mut [&mut dyn Visitor],
+    read: &ReadOptions,
+) -> Result<()> {
+    let manner = Manner {
+        on_denied: read.on_denied,
+        one_slot: false,
+        resumable: false,
+    };
+    let visited = visit(connection, &mut work, visitors, read, manner);
+    visited.outcome?;
+    visited.redirected.map_or(Ok(()), Err)
 }
 
 impl Visit<'_, '_> {
@@ -264,7 +194,15 @@ impl Visit<'_, '_> {
                     scan,
                     untyped,
                     unsized_keys,
-                }) => self.take_names(scan, &untyped, &unsized_keys)?,
+                }) => {
+                    let taken = self.take_names(scan, &untyped, &unsized_keys);
+                    if taken.is_err() {
+                        let named = unsized_keys.into_iter().map(|(named, _)| named.key);
+                        self.at_hand.extend(named);
+                        self.at_hand.extend(untyped.into_iter().map(|(key, _)| key));
+                    }
+                    taken?;
+                }
                 Some(Flight::Pieces { bundles, pieces }) => self.take_pieces(bundles, pieces)?,
                 None if self.is_done() => return Ok(()),
                 // Keys that were ready proved large, or gone.
@@ -278,6 +216,63 @@ impl Visit<'_, '_> {
 
     fn held_up(&self) -> Duration {
         self.visitors.iter().map(|visitor| visitor.held_up()).sum()
+    }
+
+    /// Says in which table an error came.
+    fn name(&self, error: Error) -> Error {
+        let tables = match self.at_work {
+            Some(visitor) => self.visitors[visitor].table().to_owned(),
+            None => {
+                let names: Vec<_> = self.visitors.iter().map(|v| v.table()).collect();
+                names.join(", ")
+            }
+        };
+        error.at(format!("table {tables}"))
+    }
+
+    /// Takes back that the keys came which were not read to their end; false where that is not
+    /// possible.
+    fn abandon(&mut self) -> bool {
+        let known = &mut self.work.known;
+        let mut forget = |key: &Key| known.forget(key);
+        self.at_hand.iter().for_each(&mut forget);
+        self.unsized_keys
+            .iter()
+            .map(|named| &named.key)
+            .for_each(&mut forget);
+        self.work
+            .untyped
+            .iter()
+            .map(|(key, _)| key)
+            .for_each(&mut forget);
+        self.work
+            .ready
+            .iter()
+            .map(|piece| &piece.key)
+            .for_each(&mut forget);
+        self.large
+            .iter()
+            .map(|piece| &piece.key)
+            .for_each(&mut forget);
+        for flight in &self.flights {
+            match flight {
+                Flight::Names {
+                    untyped,
+                    unsized_keys,
+                    ..
+                } => {
+                    untyped.iter().map(|(key, _)| key).for_each(&mut forget);
+                    let named = unsized_keys.iter().map(|(named, _)| &named.key);
+                    named.for_each(&mut forget);
+                }
+                Flight::Pieces { bundles, .. } => {
+                    let pieces = bundles.iter().flat_map(|bundle| &bundle.pieces);
+                    pieces.map(|piece| &piece.key).for_each(&mut forget);
+                }
+            }
+        }
+        // Where one visitor tells the types for others, it may have had the key, and they not.
+        self.manner.resumable && !self.half_read && self.work.told_by().is_none()
     }
 
     /// Sends what there is to send, but nothing before a large key, which has the connection to
@@ -298,9 +293,8 @@ impl Visit<'_, '_> {
     }
 
     fn is_done(&self) -> bool {
-        let scanned = self.work.scan.as_ref().is_none_or(Scan::done);
-        let named = self.untyped.is_empty() && self.unsized_keys.is_empty();
-        scanned && named && self.work.ready.is_empty() && self.large.is_empty()
+        let named = self.work.untyped.is_empty() && self.unsized_keys.is_empty();
+        self.work.scans.is_empty() && named && self.work.ready.is_empty() && self.large.is_empty()
     }
 
     /// Reads the keys that are too large for a flight, one after the other.
@@ -312,11 +306,18 @@ impl Visit<'_, '_> {
             let visitor = &mut self.visitors[table];
             let weight = &mut self.weights[table];
             let end = pages::read(self.connection, &mut **visitor, piece, &self.pace, weight)
-                .map_err(|error| of_key(error, &key))?;
-            match end {
+                .map_err(|error| of_key(error, &key));
+            if end.is_err() {
+                // Unless they can be undone, its rows are handed over in part.
+                let paging = self.visitors[table].in_pages();
+                self.half_read |= !paging.is_some_and(InPages::undo);
+                self.at_hand.push(key.clone());
+            }
+            match end? {
                 pages::End::Read => self.visitors[table].receipt().keys_paged.add(1),
                 pages::End::Empty | pages::End::Gone => self.gone(&key, table)?,
                 pages::End::OtherType => self.changed_type(&key, table)?,
+                pages::End::Refused(error) => self.refused(error, &key, table)?,
             }
             self.at_work = None;
         }
@@ -333,13 +334,36 @@ impl Visit<'_, '_> {
         self.visitors[visitor].missing(key)
     }
 
-    /// A key that became another type is counted; any other error ends the read.
+    /// A key that became another type is counted, as one is that may not be read, where that is
+    /// wanted; one that moved is left for later. Any other error ends the read.
     fn refused(&mut self, error: Error, key: &[u8], visitor: usize) -> Result<()> {
-        if !error.is_reply(WRONGTYPE) {
-            self.at_work = Some(visitor);
-            return Err(of_key(error, key));
+        match error.root() {
+            Error::Refused { code, .. } if code == WRONGTYPE => self.changed_type(key, visitor),
+            Error::Redirected { .. } if self.manner.resumable => {
+                self.redirect(error, key);
+                Ok(())
+            }
+            Error::PermissionDenied {
+                denied: Denied::Key,
+                ..
+            } if self.manner.on_denied == OnDenied::Skip => {
+                self.visitors[visitor].denied(key);
+                Ok(())
+            }
+            _ => {
+                self.at_work = Some(visitor);
+                Err(of_key(error, key))
+            }
         }
-        self.changed_type(key, visitor)
+    }
+
+    /// Leaves a key to the node that has it now.
+    fn redirect(&mut self, error: Error, key: &[u8]) {
+        self.work.known.forget(key);
+        // One that has moved for good says more than one that is just moving.
+        if self.redirected.as_ref().is_none_or(Error::is_asking) {
+            self.redirected = Some(of_key(error, key));
+        }
     }
 }
 
@@ -348,9 +372,10 @@ const WRONGTYPE: &str = "WRONGTYPE";
 /// Names the key where the error is about it, and not about the connection.
 fn of_key(error: Error, key: &[u8]) -> Error {
     match error {
-        Error::Refused { .. } | Error::PermissionDenied { .. } | Error::Protocol(_) => {
-            error.at(format!("key {}", show(key)))
-        }
+        Error::Refused { .. }
+        | Error::PermissionDenied { .. }
+        | Error::Redirected { .. }
+        | Error::Protocol(_) => error.at(format!("key {}", show(key))),
         error => error,
     }
 }

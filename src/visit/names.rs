@@ -1,24 +1,24 @@
 //! Flights of names: the next page of SCAN, and what is yet to be known of the last one's keys.
 
-use super::{ENOUGH_FLIGHTS, ENOUGH_NAME_BYTES, Flight, Named, Typing, Visit, Wants, of_key};
-use crate::error::{Error, Result};
-use crate::resp::Commands;
+use super::work::{Admitted, Way};
+use super::{ENOUGH_FLIGHTS, ENOUGH_NAME_BYTES, Flight, Named, Visit, Wants, of_key};
+use crate::error::{Denied, Error, Result};
+use crate::options::OnDenied;
 use crate::tables::{At, Key, Piece, Size};
 
 impl Visit<'_, '_> {
     pub(super) fn launch_names(&mut self) -> Result<()> {
-        let mut commands = Commands::default();
+        let mut commands = self.connection.commands();
         let mut scans = false;
-        if let Some(scan) = &self.work.scan
-            && !scan.done()
+        if let Some(scan) = self.work.scans.front()
             && self.work.ready.len() < ENOUGH_FLIGHTS * self.pace.flight_pieces
             && self.name_bytes < ENOUGH_NAME_BYTES
         {
             scan.ask(self.pace.count(), &mut commands);
             scans = true;
         }
-        let untyped = std::mem::take(&mut self.untyped);
-        for key in &untyped {
+        let untyped = std::mem::take(&mut self.work.untyped);
+        for (key, _) in &untyped {
             commands.push(&[b"TYPE", key]);
         }
         let mut unsized_keys = Vec::new();
@@ -50,19 +50,50 @@ impl Visit<'_, '_> {
     pub(super) fn take_names(
         &mut self,
         scan: bool,
-        untyped: &[Key],
+        untyped: &[(Key, Option<&'static str>)],
         unsized_keys: &[(Named, Size)],
     ) -> Result<()> {
         if scan {
             self.take_page()?;
         }
-        for key in untyped {
-            let mut replies = self.connection.replies(1);
-            let key_type = Key::from(replies.bytes().map_err(|error| of_key(error, key))?);
-            self.route(key, &key_type, None);
+        for (key, wanted) in untyped {
+            self.take_type(key, *wanted)?;
         }
         for (named, size) in unsized_keys {
             self.take_size(named, *size)?;
+        }
+        Ok(())
+    }
+
+    /// The reply to TYPE: where it is the type that is wanted, the key goes to its visitors.
+    fn take_type(&mut self, key: &Key, wanted: Option<&'static str>) -> Result<()> {
+        let key_type = match self.connection.replies(1).bytes() {
+            Ok(key_type) => Key::from(key_type),
+            Err(error @ Error::Redirected { .. }) if self.manner.resumable => {
+                self.redirect(error, key);
+                return Ok(());
+            }
+            Err(Error::PermissionDenied {
+                denied: Denied::Key,
+                ..
+            }) if self.manner.on_denied == OnDenied::Skip => {
+                // Nobody knows whose it would have been.
+                for visitor in self.visitors.iter() {
+                    if visitor.wants() != Wants::Nothing {
+                        visitor.receipt().keys_denied.add(1);
+                    }
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(of_key(error, key)),
+        };
+        // A name that was given may be that of no key.
+        let is_key = *key_type != *b"none";
+        if is_key && wanted.is_none_or(|wanted| wanted.as_bytes() == &*key_type) {
+            match self.work.told_by() {
+                Some(by) => self.name_key(key.clone(), by, None),
+                None => self.route(key, &key_type, None, true),
+            }
         }
         Ok(())
     }
@@ -82,7 +113,16 @@ impl Visit<'_, '_> {
             }
             (Ok(None), _) => self.gone(&named.key, named.visitor),
             // Some hosted servers have no such command, and some users may not ask it.
-            (Err(Error::PermissionDenied { .. } | Error::Refused { .. }), Size::Memory { .. }) => {
+            (
+                Err(
+                    Error::PermissionDenied {
+                        denied: Denied::Command,
+                        ..
+                    }
+                    | Error::Refused { .. },
+                ),
+                Size::Memory { .. },
+            ) => {
                 self.memory_refused = true;
                 self.unsized_keys.push(named.clone());
                 Ok(())
@@ -92,55 +132,69 @@ impl Visit<'_, '_> {
     }
 
     fn take_page(&mut self) -> Result<()> {
-        let Some(scan) = &mut self.work.scan else {
+        let Some(scan) = self.work.scans.front_mut() else {
             return Ok(());
         };
+        let known = &mut self.work.known;
         let before = self.connection.consumed();
-        let names = scan.page(&mut self.connection.replies(1))?;
-        let bytes = self.connection.consumed() - before;
-        self.pace
-            .named(names.keys.len() as u64 + names.repeated, bytes);
+        let mut keys: Vec<Key> = Vec::new();
+        let mut repeated = 0;
+        let page = scan.page(&mut self.connection.replies(1), |key| {
+            match known.admit(key) {
+                Admitted::New => keys.push(key.into()),
+                Admitted::Repeated => repeated += 1,
+                Admitted::Foreign => {}
+            }
+        });
+        let named = page.inspect_err(|_| keys.iter().for_each(|key| known.forget(key)))?;
+        self.pace.named(named, self.connection.consumed() - before);
+        let key_type = scan.select().key_type;
+        if scan.done() {
+            self.work.scans.pop_front();
+        }
+        let wants: Vec<Wants> = self
+            .visitors
+            .iter()
+            .map(|visitor| visitor.wants())
+            .collect();
+        let way = self.work.way(key_type, &wants);
         for (place, visitor) in self.visitors.iter().enumerate() {
-            let counts = match self.work.typing {
-                Typing::Told { by } => place == by,
-                Typing::Filtered | Typing::Asked => visitor.wants() != Wants::Nothing,
+            let counts = match way {
+                Way::Told { by } => place == by,
+                Way::All | Way::Typed(_) | Way::Asked => visitor.wants() != Wants::Nothing,
             };
             if counts {
-                visitor.receipt().duplicates_dropped.add(names.repeated);
+                visitor.receipt().duplicates_dropped.add(repeated);
             }
         }
-        match self.work.typing {
-            Typing::Asked => self.untyped = names.keys,
-            Typing::Told { by } => {
-                for key in names.keys {
-                    self.name(key, by, None);
-                }
-            }
-            Typing::Filtered => {
-                for key in names.keys {
-                    for visitor in 0..self.visitors.len() {
-                        if self.visitors[visitor].wants() != Wants::Nothing {
-                            self.name(key.clone(), visitor, None);
-                        }
-                    }
-                }
+        for key in keys {
+            match way {
+                Way::Asked => self.work.untyped.push((key, key_type)),
+                Way::Told { by } => self.name_key(key, by, None),
+                Way::Typed(key_type) => self.route(&key, key_type.as_bytes(), None, true),
+                Way::All => self.route(&key, b"", None, true),
             }
         }
         Ok(())
     }
 
-    /// Gives a key to the visitors that want its type.
-    pub(super) fn route(&mut self, key: &Key, key_type: &[u8], ttl: Option<i64>) {
+    /// Gives a key to the visitors that want its type and, unless they have had it, to those that
+    /// want any.
+    pub(super) fn route(&mut self, key: &Key, key_type: &[u8], ttl: Option<i64>, any: bool) {
         for visitor in 0..self.visitors.len() {
-            if matches!(self.visitors[visitor].wants(), Wants::Type(wanted) if wanted.as_bytes() == key_type)
-            {
-                self.name(key.clone(), visitor, ttl);
+            let wanted = match self.visitors[visitor].wants() {
+                Wants::Type(wanted) => wanted.as_bytes() == key_type,
+                Wants::All => any,
+                Wants::Nothing => false,
+            };
+            if wanted {
+                self.name_key(key.clone(), visitor, ttl);
             }
         }
     }
 
     /// A key that a visitor wants: its size is asked, where it has one.
-    fn name(&mut self, key: Key, visitor: usize, ttl: Option<i64>) {
+    fn name_key(&mut self, key: Key, visitor: usize, ttl: Option<i64>) {
         self.visitors[visitor].receipt().keys_scanned.add(1);
         let named = Named { key, visitor, ttl };
         if self.visitors[visitor].size().is_some() {

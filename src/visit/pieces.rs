@@ -1,13 +1,15 @@
 //! Flights of pieces: values of keys, as many as a flight may weigh.
 
+use std::collections::VecDeque;
+
 use super::{
-    Bundle, FEW_ELEMENTS, FLIGHTS_OF_PIECES, Flight, GROWTH, MOST_ELEMENTS, Visit, WRONGTYPE,
-    of_key,
+    Bundle, FEW_ELEMENTS, FLIGHTS_OF_PIECES, Flight, GROWTH, MOST_ELEMENTS, Visit, of_key,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::options::OnDenied;
 use crate::pace::Weight;
 use crate::resp::Commands;
-use crate::tables::{At, Piece};
+use crate::tables::{At, Outcome, Piece};
 
 impl Visit<'_, '_> {
     /// Sends pieces where none are under way, or where there are enough for another flight.
@@ -17,7 +19,7 @@ impl Visit<'_, '_> {
             || self.work.ready.len() >= self.under_way.div_ceil(2)
                 && self.flights.iter().filter(of_pieces).count() < FLIGHTS_OF_PIECES
         {
-            let mut commands = Commands::default();
+            let mut commands = self.connection.commands();
             let (bundles, pieces) = self.load_pieces(&mut commands)?;
             if pieces == 0 {
                 break;
@@ -33,7 +35,7 @@ impl Visit<'_, '_> {
 
     /// Puts as many pieces into a flight as its share of bytes allows, but at least one. Until
     /// one was weighed, that one is alone under way.
-    fn load_pieces(&mut self, commands: &mut Commands) -> Result<(Vec<Bundle>, usize)> {
+    fn load_pieces(&mut self, commands: &mut Commands) -> Result<(VecDeque<Bundle>, usize)> {
         let mut loaded: Vec<Piece> = Vec::new();
         let mut bytes = 0;
         while loaded.len() < self.pace.flight_pieces
@@ -66,15 +68,19 @@ impl Visit<'_, '_> {
         }
         let count = loaded.len();
         self.under_way += count;
-        let mut bundles = Vec::new();
+        let mut bundles = VecDeque::new();
         loaded.sort_by_key(|piece| piece.table);
         let mut loaded = loaded.into_iter().peekable();
         while let Some(first) = loaded.next() {
             let visitor = &self.visitors[first.table];
             let table = first.table;
+            let most = match self.manner.one_slot || first.alone {
+                true => 1,
+                false => visitor.bundle(),
+            };
             let mut pieces = vec![first];
-            while pieces.len() < visitor.bundle()
-                && let Some(piece) = loaded.next_if(|piece| piece.table == table)
+            while pieces.len() < most
+                && let Some(piece) = loaded.next_if(|piece| piece.table == table && !piece.alone)
             {
                 pieces.push(piece);
             }
@@ -86,7 +92,7 @@ impl Visit<'_, '_> {
             }
             let before = commands.count;
             visitor.fetch(&pieces, commands);
-            bundles.push(Bundle {
+            bundles.push_back(Bundle {
                 pieces,
                 ttl,
                 commands: commands.count - before,
@@ -134,12 +140,20 @@ impl Visit<'_, '_> {
         self.name_bytes = self.name_bytes.saturating_sub(piece.key.len());
     }
 
-    pub(super) fn take_pieces(&mut self, bundles: Vec<Bundle>, pieces: usize) -> Result<()> {
+    pub(super) fn take_pieces(
+        &mut self,
+        mut bundles: VecDeque<Bundle>,
+        pieces: usize,
+    ) -> Result<()> {
         let at_first = self.connection.consumed();
         let full = pieces >= self.most_pieces;
         self.under_way -= pieces;
-        for bundle in bundles {
-            self.take_bundle(bundle)?;
+        while let Some(bundle) = bundles.pop_front() {
+            if let Err(error) = self.take_bundle(bundle) {
+                self.flights
+                    .push_front(Flight::Pieces { bundles, pieces: 0 });
+                return Err(error);
+            }
         }
         // Sizes are guesses until replies are in: flights grow while they prove light.
         let flight_bytes = self.pace.flight_bytes;
@@ -153,31 +167,53 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    fn take_bundle(&mut self, mut bundle: Bundle) -> Result<()> {
+    fn take_bundle(&mut self, bundle: Bundle) -> Result<()> {
         let Some(first) = bundle.pieces.first() else {
             return Ok(());
         };
         let (key, visitor) = (first.key.clone(), first.table);
         self.at_work = Some(visitor);
-        let before = self.connection.consumed();
-        if bundle.ttl {
-            for piece in bundle.pieces.iter_mut().filter(|piece| piece.ttl.is_none()) {
-                let ttl = self.connection.replies(1).integer();
-                piece.ttl = Some(ttl.map_err(|error| of_key(error, &piece.key))?);
+        // What may yet have to be said of them, when they are gone into rows.
+        let skips = bundle.pieces.len() > 1 && self.manner.on_denied == OnDenied::Skip;
+        let spare: Vec<Piece> = match self.manner.resumable || skips {
+            true => bundle.pieces.iter().map(Piece::again_alone).collect(),
+            false => Vec::new(),
+        };
+        let mark = self.visitors[visitor].mark();
+        match self.take_replies(bundle, visitor) {
+            Ok(outcome) => self.take_outcome(outcome, visitor)?,
+            Err(error) => {
+                let rewound = mark.is_none_or(|mark| self.visitors[visitor].rewind(mark));
+                if !rewound || !error.is_refusal() {
+                    self.half_read |= !rewound;
+                    self.at_hand
+                        .extend(spare.into_iter().map(|piece| piece.key));
+                    return Err(of_key(error, &key));
+                }
+                self.take_refusal(error, spare, &key, visitor)?;
             }
         }
-        let unsized_pieces = bundle
-            .pieces
-            .iter()
-            .filter(|piece| !piece.has_size())
-            .count();
+        self.at_work = None;
+        Ok(())
+    }
+
+    fn take_replies(&mut self, mut bundle: Bundle, visitor: usize) -> Result<Outcome> {
+        let before = self.connection.consumed();
         let elements = self.visitors[visitor].taken();
-        let mut replies = self.connection.replies(bundle.commands);
-        let outcome = self.visitors[visitor].take(bundle.pieces, &mut replies);
-        if matches!(&outcome, Err(error) if !error.is_reply(WRONGTYPE)) {
-            return outcome.map(|_| ()).map_err(|error| of_key(error, &key));
+        let sized = bundle.pieces.iter().filter(|piece| piece.has_size());
+        let unsized_pieces = bundle.pieces.len() - sized.count();
+        let unknown = |piece: &&mut Piece| bundle.ttl && piece.ttl.is_none();
+        let mut without_ttl: Vec<_> = bundle.pieces.iter_mut().filter(unknown).collect();
+        let mut replies = self.connection.replies(without_ttl.len() + bundle.commands);
+        let told = without_ttl.iter_mut().try_for_each(|piece| {
+            piece.ttl = Some(replies.integer()?);
+            Ok(())
+        });
+        let taken = told.and_then(|()| self.visitors[visitor].take(bundle.pieces, &mut replies));
+        match taken {
+            Err(error) if !error.is_refusal() => return Err(error),
+            _ => replies.finish()?,
         }
-        replies.finish()?;
         let bytes = self.connection.consumed() - before;
         self.visitors[visitor].receipt().bytes.add(bytes);
         // Where nobody knows how many elements a key has, each key is weighed as one.
@@ -186,24 +222,40 @@ impl Visit<'_, '_> {
             keys => keys,
         };
         self.weights[visitor].add(bytes, elements.max(1));
-        match outcome {
-            Ok(outcome) => {
-                for key in &outcome.gone {
-                    self.gone(key, visitor)?;
-                }
-                // Before the others, so that a key is not left half-read for long.
-                if let Some(mut piece) = outcome.more {
-                    piece.ttl = None;
-                    self.name_bytes += piece.key.len();
-                    self.work.ready.push_front(piece);
-                }
-                for facts in outcome.facts {
-                    self.route(&facts.key, &facts.key_type, facts.ttl);
-                }
-            }
-            Err(error) => self.refused(error, &key, visitor)?,
+        taken
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome, visitor: usize) -> Result<()> {
+        for key in &outcome.gone {
+            self.gone(key, visitor)?;
         }
-        self.at_work = None;
+        // Before the others, so that a key is not left half-read for long.
+        if let Some(mut piece) = outcome.more {
+            piece.ttl = None;
+            self.name_bytes += piece.key.len();
+            self.work.ready.push_front(piece);
+        }
+        for facts in outcome.facts {
+            self.route(&facts.key, &facts.key_type, facts.ttl, false);
+        }
+        Ok(())
+    }
+
+    /// Where keys were asked for together, each is asked for by itself: one of them is refused.
+    fn take_refusal(
+        &mut self,
+        error: Error,
+        spare: Vec<Piece>,
+        key: &[u8],
+        visitor: usize,
+    ) -> Result<()> {
+        if spare.len() < 2 {
+            return self.refused(error, key, visitor);
+        }
+        for piece in spare {
+            self.name_bytes += piece.key.len();
+            self.work.ready.push_front(piece);
+        }
         Ok(())
     }
 }

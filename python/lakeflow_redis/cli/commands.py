@@ -1,9 +1,10 @@
 """The commands of `lakeflow-redis`."""
 
 import json
+import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,25 @@ import click
 import pyarrow as pa
 
 from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, Records, __version__
+from lakeflow_redis._core import acl_rules
 from lakeflow_redis.cli.destination import destination
-from lakeflow_redis.cli.failures import FAILED, Failing
+from lakeflow_redis.cli.failures import Failing
 from lakeflow_redis.cli.formats import FORMATS, ending
+from lakeflow_redis.cli.inspection import printed
 from lakeflow_redis.cli.options import HeadedCommand, with_connector
 from lakeflow_redis.cli.screen import on_terminal, printable, progress, show
 from lakeflow_redis.ingest import TableResult, ingest_each
 
 TABLE_ROWS = 20
 """Rows that `--format table` shows unless told otherwise: nobody looks at more."""
+
+SENTINEL_RULES = [
+    "+ping",
+    "+client|setname",
+    "+sentinel|get-master-addr-by-name",
+    "+sentinel|slaves",
+]
+"""What is asked of a Sentinel, which knows no keys."""
 
 
 @click.group(
@@ -53,7 +64,7 @@ def ingest(connector: LakeflowConnect, to: str, tables: str | None) -> None:
     Snapshot tables are replaced, in one commit each. Streams are appended to, from where the last
     run ended.
     """
-    names = None if tables is None else [name.strip() for name in tables.split(",")]
+    names = None if tables is None else _names(tables)
     results: list[TableResult] = []
     try:
         with progress() as advance:
@@ -68,25 +79,73 @@ def ingest(connector: LakeflowConnect, to: str, tables: str | None) -> None:
 
 
 @cli.command(cls=HeadedCommand)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as a JSON object.")
 @with_connector
-@click.pass_context
-def check(context: click.Context, connector: LakeflowConnect) -> None:
-    """Connect to the server and say what it is.
+def check(connector: LakeflowConnect, *, as_json: bool) -> None:
+    """Connect, and say what is there and what the user may read of it.
 
     The exit code is 1 where that fails.
     """
-    result = connector.test_connection()
-    failed = result["status"] != "success"
-    click.echo(printable(result["message"]), err=failed)
-    if failed:
-        context.exit(FAILED)
+    found = connector.inspect()
+    click.echo(json.dumps(found, indent=2) if as_json else printed(found))
+
+
+@cli.command
+@click.option("--tables", metavar="NAME,NAME,…", help="Which tables it reads.  [default: all]")
+@click.option(
+    "--key-pattern",
+    "patterns",
+    multiple=True,
+    default=["*"],
+    metavar="GLOB",
+    show_default=True,
+    help="Which keys it reads; may be given several times.",
+)
+@click.option(
+    "--redis",
+    type=click.Choice(["6.2", "7.0", "7.2"]),
+    default="7.0",
+    show_default=True,
+    help="The server's version, or the one before it. Valkey has the rules of 7.2.",
+)
+@click.option("--user", default="lakeflow", show_default=True, metavar="NAME")
+@click.option(
+    "--mode",
+    type=click.Choice(["standalone", "cluster", "sentinel"]),
+    default="standalone",
+    show_default=True,
+)
+@click.option("--read-from", type=click.Choice(["primary", "replica"]), default="primary")
+@click.option("--db", default="0", metavar="0,1,…|*", help="The databases it reads.  [default: 0]")
+def acl(  # noqa: PLR0913 - click hands over every option by its name.
+    *,
+    tables: str | None,
+    patterns: Sequence[str],
+    redis: str,
+    user: str,
+    mode: str,
+    read_from: str,
+    db: str,
+) -> None:
+    """Print the ACL SETUSER for a user that can read tables, and do nothing else.
+
+    It gives no password: add one as '>…', or let the user keep the one it has.
+    """
+    names = LakeflowConnect.list_tables() if tables is None else _names(tables)
+    rules = acl_rules(
+        names, patterns, redis=redis, mode=mode, read_from=read_from, selects=db != "0"
+    )
+    click.echo(shlex.join(["ACL", "SETUSER", user, *rules]))
+    if mode == "sentinel":
+        rules = ["on", "resetkeys", "resetchannels", "-@all", *SENTINEL_RULES]
+        click.echo(shlex.join(["ACL", "SETUSER", user, *rules]) + "  # at the Sentinels")
 
 
 @cli.command
 def tables() -> None:
     """List the tables; they are the same for every server."""
     # Connectors want to know a server; this one never connects.
-    connector = LakeflowConnect({"host": "localhost"})
+    connector = LakeflowConnect({"host": "localhost", "mode": "standalone"})
     show([_description(connector, name) for name in connector.list_tables()])
 
 
@@ -154,6 +213,10 @@ def read(  # noqa: PLR0913 - click hands over every option by its name.
     _show_warnings(records.receipt)
     if show_offset:
         click.echo(json.dumps(end), err=True)
+
+
+def _names(tables: str) -> list[str]:
+    return [name.strip() for name in tables.split(",")]
 
 
 def _summary(result: TableResult) -> dict[str, object]:

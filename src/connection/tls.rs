@@ -1,0 +1,363 @@
+//! TLS over a TCP stream that does not block: what to trust, the handshake, and errors in words
+//! that say what to do.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
+    RootCertStore, SignatureScheme,
+};
+
+use super::waiting::{Cancel, Waited};
+use crate::error::{Error, Result};
+use crate::options::{Pem, Tls};
+
+/// What TLS connections are made with, by what the options say.
+pub fn config(tls: &Tls) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = if tls.verify {
+        let roots = Arc::new(authorities(tls)?);
+        let whole = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+            .build()
+            .map_err(|error| Error::Tls(format!("what is to be trusted is no use: {error}")))?;
+        match tls.check_hostname {
+            true => whole,
+            false => Arc::new(AnyName(whole)),
+        }
+    } else {
+        Arc::new(Anyone(provider.clone()))
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Tls(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let config = match &tls.client {
+        None => builder.with_no_client_auth(),
+        Some((certificates, key)) => {
+            let chain = certificates_of(certificates, "ssl_certfile")?;
+            let key = PrivateKeyDer::from_pem_slice(&text(key, "ssl_keyfile")?)
+                .map_err(|_| unusable("ssl_keyfile", "holds no unencrypted private key in PEM"))?;
+            let fits = builder.with_client_auth_cert(chain, key);
+            fits.map_err(|error| {
+                unusable(
+                    "ssl_certfile",
+                    &format!("and `ssl_keyfile` do not belong together: {error}"),
+                )
+            })?
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+/// The authorities that are trusted to vouch for servers.
+fn authorities(tls: &Tls) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = &tls.authorities else {
+        let system = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(system.certs);
+        if added > 0 {
+            return Ok(roots);
+        }
+        let why = system.errors.first().map(ToString::to_string);
+        return Err(Error::Configuration(format!(
+            "this system knows no authorities to trust ({}); name them by option `ssl_ca_certs`",
+            why.as_deref().unwrap_or("its store is empty")
+        )));
+    };
+    for certificate in certificates_of(pem, "ssl_ca_certs")? {
+        roots.add(certificate).map_err(|error| {
+            unusable("ssl_ca_certs", &format!("holds a bad certificate: {error}"))
+        })?;
+    }
+    Ok(roots)
+}
+
+fn certificates_of(pem: &Pem, option: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let text = text(pem, option)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(unusable(option, "holds no certificate in PEM")),
+    }
+}
+
+fn text(pem: &Pem, option: &str) -> Result<Vec<u8>> {
+    match pem {
+        Pem::Text(text) => Ok(text.0.clone().into_bytes()),
+        Pem::Path(path) => std::fs::read(path).map_err(|error| {
+            // What is no path may be a key whose lines were lost: it is not shown.
+            unusable(
+                option,
+                &format!("is no PEM text, and no file that can be read: {error}"),
+            )
+        }),
+    }
+}
+
+fn unusable(option: &str, what: &str) -> Error {
+    Error::Configuration(format!("option `{option}` {what}"))
+}
+
+/// Checks a certificate, but not whom it is for.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use CertificateError::{NotValidForName, NotValidForNameContext};
+        // The name comes last, when all else was found good.
+        match self
+            .0
+            .verify_server_cert(end_entity, intermediates, name, ocsp, now)
+        {
+            Err(rustls::Error::InvalidCertificate(
+                NotValidForName | NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// Takes any certificate, as `ssl_cert_reqs=none` asks for; the peer must still have its key.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A TCP stream with TLS over it.
+#[derive(Debug)]
+pub struct TlsStream {
+    tcp: TcpStream,
+    session: ClientConnection,
+}
+
+impl TlsStream {
+    /// Shakes hands within the time.
+    pub fn begin(
+        tcp: TcpStream,
+        host: &str,
+        config: &Arc<ClientConfig>,
+        waited: &Waited,
+        cancel: &Cancel,
+    ) -> io::Result<Self> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            let text = format!("{host:?} is neither a host name nor an IP address");
+            io::Error::other(Error::Configuration(text))
+        })?;
+        let session =
+            ClientConnection::new(config.clone(), name).map_err(|error| refused(&error))?;
+        let mut stream = TlsStream { tcp, session };
+        while stream.session.is_handshaking() {
+            stream.flush()?;
+            match stream.pull() {
+                Ok(0) => {
+                    let text = "the server hung up in the TLS handshake; does it speak TLS there?";
+                    return Err(io::Error::other(Error::Tls(text.to_owned())));
+                }
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            let events = match stream.wants_write() {
+                true => PollFlags::IN | PollFlags::OUT,
+                false => PollFlags::IN,
+            };
+            waited
+                .wait(&stream, events, cancel)
+                .map_err(explain_silence)?;
+        }
+        stream.flush()?;
+        Ok(stream)
+    }
+
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            self.pull()?;
+        }
+    }
+
+    /// Takes records off the socket; 0 where it has ended.
+    fn pull(&mut self) -> io::Result<usize> {
+        let pulled = self.session.read_tls(&mut self.tcp)?;
+        if let Err(error) = self.session.process_new_packets() {
+            // The peer is told why, if it still listens.
+            return match self.flush() {
+                Ok(()) | Err(_) => Err(refused(&error)),
+            };
+        }
+        Ok(pulled)
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.flush()?;
+        match self.session.writer().write(bytes)? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            taken => {
+                self.flush()?;
+                Ok(taken)
+            }
+        }
+    }
+
+    /// Sends what the socket takes now.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.tcp) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn wants_write(&self) -> bool {
+        self.session.wants_write()
+    }
+}
+
+impl AsFd for TlsStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+/// A server without TLS takes the handshake for the beginning of a command, and waits for its end.
+fn explain_silence(error: io::Error) -> io::Error {
+    match error.downcast::<Error>() {
+        Ok(Error::Timeout { seconds, option }) => io::Error::other(Error::Tls(format!(
+            "no answer to the handshake within {seconds} s (option `{option}`), as of a server \
+             that does not speak TLS at this port"
+        ))),
+        Ok(other) => io::Error::other(other),
+        Err(error) => error,
+    }
+}
+
+/// A TLS error, and what to do about it.
+fn refused(error: &rustls::Error) -> io::Error {
+    use AlertDescription as Alert;
+    use CertificateError as Certificate;
+    let text = match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            Certificate::UnknownIssuer => {
+                "the server's certificate is signed by no authority that is trusted here; option \
+                 `ssl_ca_certs` names the one that signs it"
+                    .to_owned()
+            }
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                format!("the server's certificate has expired ({certificate}); it needs a new one")
+            }
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                format!("the server's certificate is not valid yet ({certificate}); are the clocks right?")
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => format!(
+                "the server's certificate is for another host ({certificate}); connect by a name \
+                 that it is for, or set `ssl_check_hostname` to `false`"
+            ),
+            other => format!("the server's certificate cannot be trusted: {other}"),
+        },
+        rustls::Error::InvalidMessage(_) => {
+            "the server does not speak TLS at this port; leave out `ssl`, or give the port that does"
+                .to_owned()
+        }
+        rustls::Error::AlertReceived(Alert::CertificateRequired) => WANTS_CERTIFICATE.to_owned(),
+        rustls::Error::AlertReceived(Alert::HandshakeFailure) => format!(
+            "the server ended the handshake; it may want a client certificate \
+             (`ssl_certfile`, `ssl_keyfile`), or no common cipher ({error})"
+        ),
+        rustls::Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied,
+        ) => format!("the server does not accept the client certificate of `ssl_certfile`: {error}"),
+        other => other.to_string(),
+    };
+    io::Error::other(Error::Tls(text))
+}
+
+pub const WANTS_CERTIFICATE: &str = "the server wants a client certificate; options `ssl_certfile` \
+    and `ssl_keyfile` give one";

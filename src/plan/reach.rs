@@ -1,0 +1,151 @@
+//! How far streams reach now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::STREAMS;
+use crate::error::{Error, Result};
+use crate::offset::{EntryId, Position, Positions};
+use crate::options::ReadOptions;
+use crate::receipt::Receipt;
+use crate::resp::{Commands, Replies};
+use crate::tables::{At, Outcome, Piece, Size, TTL_OF_NO_KEY};
+use crate::topology::Node;
+use crate::visit::{Visitor, Wants, Work, visit_once};
+
+/// The positions of all streams that are chosen, as they are now.
+pub fn scan_reach(
+    node: &mut Node,
+    db: u32,
+    options: &ReadOptions,
+    receipt: &Arc<Receipt>,
+) -> Result<BTreeMap<Vec<u8>, Reach>> {
+    let mut visitor = FindReach {
+        receipt: receipt.clone(),
+        ..FindReach::default()
+    };
+    let work = Work::select(
+        &node.server,
+        node.state.holding.as_ref(),
+        options.selection.of(db),
+        &[visitor.wants()],
+        Arc::default(),
+    );
+    visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
+    Ok(visitor.found)
+}
+
+/// The positions in an offset of streams that this read leaves alone: those that it does not
+/// choose, or may not read. A stream that is gone has none: should it come again, it is a new one.
+pub fn unread_positions(
+    node: &mut Node,
+    positions: Option<&Positions>,
+    now: &BTreeMap<Vec<u8>, Reach>,
+    options: &ReadOptions,
+) -> Result<Positions> {
+    let mut unread = positions.cloned().unwrap_or_default();
+    unread.retain(|key, _| !now.contains_key(key) && node.owns(key));
+    let pieces = unread
+        .keys()
+        .map(|key| Piece::new(key.as_slice().into(), 0, At::Whole));
+    // These are not read: what became of them is in a receipt of their own.
+    let mut visitor = FindReach::default();
+    let work = Work::pieces(pieces);
+    visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
+    unread.retain(|key, _| visitor.found.contains_key(key) || visitor.denied.contains(key));
+    Ok(unread)
+}
+
+/// How far a stream reaches, and how many entries it has.
+pub struct Reach {
+    pub position: Position,
+    pub length: u64,
+    /// What it takes in memory, where the server says.
+    pub bytes: Option<u64>,
+}
+
+/// Finds out how far streams reach.
+#[derive(Default)]
+struct FindReach {
+    found: BTreeMap<Vec<u8>, Reach>,
+    /// Streams that the user may not read.
+    denied: BTreeSet<Vec<u8>>,
+    receipt: Arc<Receipt>,
+}
+
+impl Visitor for FindReach {
+    fn table(&self) -> &'static str {
+        STREAMS
+    }
+
+    fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::Type("stream")
+    }
+
+    /// XINFO gives the first and the last entry in full.
+    fn size(&self) -> Option<Size> {
+        Some(Size::Memory { or: "XLEN" })
+    }
+
+    fn taken(&self) -> u64 {
+        self.found.len() as u64
+    }
+
+    fn denied(&mut self, key: &[u8]) {
+        self.receipt.keys_denied.add(1);
+        self.denied.insert(key.to_vec());
+    }
+
+    fn fetch(&self, pieces: &[Piece], to: &mut Commands) {
+        for piece in pieces {
+            to.push(&[b"XINFO", b"STREAM", &piece.key]);
+            to.push(&[b"TTL", &piece.key]);
+        }
+    }
+
+    fn take(&mut self, pieces: Vec<Piece>, replies: &mut Replies<'_>) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        for piece in pieces {
+            match read_reach(replies) {
+                Ok(mut reach) => {
+                    replies.skip()?;
+                    reach.bytes = piece.bytes;
+                    self.found.insert(piece.key.into(), reach);
+                }
+                // The error for a key that is gone has no code of its own; TTL tells.
+                Err(error) if error.is_reply("ERR") => match replies.integer()? {
+                    TTL_OF_NO_KEY => outcome.gone.push(piece.key),
+                    _ => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// Reads what XINFO STREAM says: pairs of a name and a value, more of them with each version.
+fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
+    let mut id = None;
+    let mut added = None;
+    let mut length = 0;
+    for _ in 0..replies.pairs()? {
+        match replies.bytes()? {
+            b"last-generated-id" => id = EntryId::parse(replies.bytes()?),
+            b"length" => length = u64::try_from(replies.integer()?).unwrap_or_default(),
+            b"entries-added" => added = u64::try_from(replies.integer()?).ok(),
+            _ => replies.skip()?,
+        }
+    }
+    let id =
+        id.ok_or_else(|| Error::Protocol("XINFO STREAM gives no last-generated-id".to_owned()))?;
+    Ok(Reach {
+        position: Position { id, added },
+        length,
+        bytes: None,
+    })
+}

@@ -1,0 +1,328 @@
+//! What is to be read: the tables, the nodes, and of each node its databases.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arrow::datatypes::SchemaRef;
+use serde_json::Value;
+
+use super::node::{Task, wants};
+use super::{CLUSTER, Part, Wanted, appended};
+use crate::columns::{Asked, Constant};
+use crate::connection::{Cancel, pause};
+use crate::error::{Error, Result};
+use crate::offset::{self, Positions, Start};
+use crate::options::{Databases, Options, ReadOptions};
+use crate::plan::plan;
+use crate::receipt::Receipt;
+use crate::seen::Seen;
+use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
+use crate::topology::{self, Found, Node, Topology, patience};
+use crate::visit::{Manner, Work};
+
+/// How often a plan is made anew because the servers changed while it was made …
+const PLANS: usize = 10;
+/// … and how long to wait in between.
+const PLAN_PAUSE: Duration = Duration::from_millis(300);
+
+/// Keys that passes before this one have read, by database.
+pub type Earlier = BTreeMap<u32, Arc<Vec<Seen>>>;
+
+/// The positions after a read, by database; of each table, empty where it has none.
+type Ends = Vec<BTreeMap<u32, Positions>>;
+
+/// What is the same for all nodes, and in all passes.
+pub struct Job {
+    pub topology: Arc<dyn Topology>,
+    pub read: ReadOptions,
+    /// How long to look for servers that are just changing.
+    pub patience: Duration,
+    tables: Vec<Wants>,
+    databases: Databases,
+    /// Unix seconds.
+    scanned_at: i64,
+}
+
+/// A table, and where its rows go.
+struct Wants {
+    table: &'static dyn Table,
+    asked: Asked,
+    schema: SchemaRef,
+    receipt: Arc<Receipt>,
+    start: Option<Start>,
+}
+
+/// A node with what is to be read of it.
+pub struct Crew {
+    pub node: Node,
+    pub shares: Vec<Share>,
+}
+
+/// What is to be read of one database of a node.
+pub struct Share {
+    pub db: u32,
+    pub work: Work,
+    pub tasks: Vec<Task>,
+}
+
+impl Job {
+    /// Connects and plans: what is to be read of which node, and the offset after each table.
+    pub fn begin(
+        wanted: &[Wanted<'_>],
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<(Job, Vec<Crew>, Vec<Value>)> {
+        let read = options.read()?;
+        let connect = options.connection()?;
+        let databases = options.databases()?;
+        let scanned_at = now();
+        // What can be said without a server comes first.
+        let mut starts = Vec::new();
+        for one in wanted {
+            let spec = tables::table(one.table)?.spec();
+            if starts.iter().any(|(name, _)| *name == spec.name) {
+                let text = format!("table {} is asked for twice", spec.name);
+                return Err(Error::Configuration(text));
+            }
+            // Whatever the servers are, unknown columns are none of theirs.
+            Asked::of(
+                spec.name,
+                spec.columns,
+                &appended(spec, &databases, true),
+                &read,
+            )?;
+            let start = match spec.origin {
+                Origin::Entries => Some(offset::parse_streams(one.start, &databases)?),
+                Origin::Keys { .. } | Origin::Server => {
+                    offset::check_snapshot(one.start, spec.name)?;
+                    None
+                }
+            };
+            starts.push((spec.name, start));
+        }
+        let Found { topology, nodes } = topology::find(&connect, cancel)?;
+        let clustered = topology.mode() == CLUSTER;
+        let mut wants = Vec::new();
+        for (name, start) in starts {
+            let table = tables::table(name)?;
+            let spec = table.spec();
+            let appended = appended(spec, &databases, clustered);
+            let asked = Asked::of(spec.name, spec.columns, &appended, &read)?;
+            wants.push(Wants {
+                table,
+                schema: asked.schema(&read),
+                asked,
+                receipt: Arc::default(),
+                start,
+            });
+        }
+        let job = Job {
+            patience: patience(&connect),
+            topology,
+            read,
+            tables: wants,
+            databases,
+            scanned_at,
+        };
+        if clustered {
+            topology::check_database(&job.databases)?;
+        }
+        let (crews, ends) = job.plan(nodes, cancel)?;
+        if let Some(first) = job.tables.first() {
+            for warning in job.topology.dialer().warnings() {
+                first.receipt.warn(&warning);
+            }
+        }
+        let offsets = job.tables.iter().zip(&ends);
+        let offsets = offsets.map(|(wants, ends)| match wants.start {
+            Some(_) => offset::streams(ends),
+            None => offset::snapshot(scanned_at),
+        });
+        let offsets = offsets.collect();
+        Ok((job, crews, offsets))
+    }
+
+    pub fn parts(&self) -> Vec<Part> {
+        let parts = self.tables.iter().map(|wants| Part {
+            table: wants.table.spec().name,
+            schema: wants.schema.clone(),
+            receipt: wants.receipt.clone(),
+        });
+        parts.collect()
+    }
+
+    /// Whether all rows come from keys that scans name, so that another pass may go on where one
+    /// breaks off.
+    pub fn only_scans(&self) -> bool {
+        let origins = self.tables.iter().map(|wants| &wants.table.spec().origin);
+        origins
+            .into_iter()
+            .all(|origin| matches!(origin, Origin::Keys { .. }))
+    }
+
+    pub fn manner(&self) -> Manner {
+        let shared = self.topology.mode() == "standalone";
+        Manner {
+            on_denied: self.read.on_denied,
+            one_slot: self.topology.mode() == CLUSTER,
+            resumable: !shared && self.only_scans(),
+        }
+    }
+
+    /// Says something that concerns all tables.
+    pub fn warn(&self, message: &str) {
+        for wants in &self.tables {
+            wants.receipt.warn(message);
+        }
+    }
+
+    /// The first pass: with the ranges of streams, which are planned while nothing moves.
+    fn plan(&self, mut nodes: Vec<Node>, cancel: &Cancel) -> Result<(Vec<Crew>, Ends)> {
+        let mut tried = 1;
+        loop {
+            let mut ends = vec![BTreeMap::new(); self.tables.len()];
+            let mut crews = Vec::new();
+            let count = nodes.len();
+            for node in nodes {
+                crews.push(self.crew(node, count, &Earlier::new(), Some(&mut ends))?);
+            }
+            if !self.tables.iter().any(|wants| wants.start.is_some()) {
+                return Ok((crews, ends));
+            }
+            self.check_closed(&crews)?;
+            let mut planned: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
+            let Some(moved) = self.topology.moved(&mut planned, cancel)? else {
+                return Ok((crews, ends));
+            };
+            if tried == PLANS {
+                return Err(Error::TopologyChanged(format!(
+                    "the servers change all the time, so that no plan holds; the last was: {moved}"
+                )));
+            }
+            tried += 1;
+            pause(PLAN_PAUSE, cancel)?;
+            nodes = self.topology.nodes(cancel)?;
+        }
+    }
+
+    /// Streams are planned node by node, and one that is just moving would be on none or on two.
+    fn check_closed(&self, crews: &[Crew]) -> Result<()> {
+        for crew in crews {
+            let holding = crew.node.state.holding.as_ref();
+            let open = holding.and_then(|holding| holding.leaving.keys().next());
+            if let Some(slot) = open {
+                return Err(Error::TopologyChanged(format!(
+                    "{}: slot {slot} is being moved to another node, and streams are read only \
+                     while none is; read again when it is done, or end it by `redis-cli --cluster fix`",
+                    crew.node.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be read of a node, beside so many in all. Without `ends`, only what scans name.
+    pub fn crew(
+        &self,
+        mut node: Node,
+        nodes: usize,
+        earlier: &Earlier,
+        mut ends: Option<&mut Ends>,
+    ) -> Result<Crew> {
+        let databases: Vec<u32> = match &self.databases {
+            Databases::These(numbers) => numbers.clone(),
+            Databases::All if node.server.databases.is_empty() => vec![0],
+            Databases::All => node.server.databases.keys().copied().collect(),
+        };
+        let mut shares = Vec::new();
+        for (nth, db) in databases.into_iter().enumerate() {
+            let selected = node.connection.select(db);
+            selected.map_err(|error| error.at(&node.name))?;
+            let mut share = self.share(&node, nodes, db, earlier);
+            if let Some(ends) = &mut ends {
+                self.add_pieces(&mut node, &mut share, nth == 0, ends)?;
+            }
+            shares.push(share);
+        }
+        Ok(Crew { node, shares })
+    }
+
+    /// The keys of one database that the tables want.
+    pub fn share(&self, node: &Node, nodes: usize, db: u32, earlier: &Earlier) -> Share {
+        let specs = self.tables.iter().map(|one| one.table.spec());
+        let wants: Vec<_> = specs.map(wants).collect();
+        let work = Work::select(
+            &node.server,
+            node.state.holding.as_ref(),
+            self.read.selection.of(db),
+            &wants,
+            earlier.get(&db).cloned().unwrap_or_default(),
+        );
+        let beside = self.tables.len() * nodes - 1;
+        let tasks = self.tables.iter().enumerate().map(|(place, one)| Task {
+            table: one.table,
+            context: Context {
+                scanned_at: self.scanned_at,
+                receipt: one.receipt.clone(),
+                asked: one.asked.clone(),
+                fields: self.read.fields.clone(),
+                keys_expire: node.server.keys_expire(db),
+                tells_types: work.told_by() == Some(place),
+                refused: AtomicU8::new(0),
+            },
+            constants: match one.table.spec().origin {
+                Origin::Server if self.topology.mode() == CLUSTER => {
+                    vec![Constant::Text(node.name.clone())]
+                }
+                Origin::Keys { .. } | Origin::Entries if self.databases.may_be_many() => {
+                    vec![Constant::Long(db.into())]
+                }
+                _ => Vec::new(),
+            },
+            beside,
+            held_up: Arc::default(),
+        });
+        let tasks = tasks.collect();
+        Share { db, work, tasks }
+    }
+
+    /// Adds what no scan names: the server itself, once, and planned ranges of streams.
+    fn add_pieces(
+        &self,
+        node: &mut Node,
+        share: &mut Share,
+        first: bool,
+        ends: &mut Ends,
+    ) -> Result<()> {
+        for (place, one) in self.tables.iter().enumerate() {
+            let mut pieces = match (&one.table.spec().origin, &one.start) {
+                (Origin::Server, _) if first => {
+                    vec![Piece::new(Key::default(), 0, At::Whole)]
+                }
+                (Origin::Entries, Some(start)) => {
+                    let planned = plan(node, share.db, start, &self.read, &one.receipt)
+                        .map_err(|error| error.at(&node.name))?;
+                    ends[place].entry(share.db).or_default().extend(planned.end);
+                    planned.pieces
+                }
+                _ => Vec::new(),
+            };
+            for piece in &mut pieces {
+                piece.table = place;
+            }
+            share.work.add(pieces);
+        }
+        Ok(())
+    }
+}
+
+/// Unix seconds.
+fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
+}

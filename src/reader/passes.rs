@@ -1,0 +1,277 @@
+//! Reading all nodes, and again where they changed meanwhile.
+//!
+//! A pass reads the nodes side by side, and then asks whether what they hold is still the same.
+//! If it is, every key that was there throughout was named, once. If not, a key may have moved
+//! from a node that had not come to it to one that was past it. Then the nodes are found anew and
+//! scanned in another pass, which leaves out what was read already. That is known exactly as long
+//! as not more keys were named than are remembered; with more, the read fails and says what moved.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Message;
+use super::job::{Crew, Earlier, Job};
+use super::node::read_share;
+use crate::connection::{Cancel, pause};
+use crate::error::{Error, Result};
+use crate::tables::Key;
+use crate::topology::{Holding, Node};
+use crate::visit::{Known, Visited};
+
+/// More passes are not made: servers that change all the time are in trouble.
+const PASSES: usize = 5;
+/// How long to wait before servers that are just changing are looked for again, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How a pass over a node went.
+struct End {
+    outcome: Result<()>,
+    /// Where a key is that could not be read here.
+    redirected: Option<Error>,
+    /// Whether what was not finished was taken back.
+    clean: bool,
+}
+
+impl End {
+    fn new() -> Self {
+        End {
+            outcome: Ok(()),
+            redirected: None,
+            clean: true,
+        }
+    }
+
+    fn failed(error: Error, clean: bool) -> Self {
+        End {
+            outcome: Err(error),
+            clean,
+            ..End::new()
+        }
+    }
+
+    fn add(&mut self, visited: Visited) {
+        self.redirected = self.redirected.take().or(visited.redirected);
+        self.clean &= visited.clean;
+        self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(visited.outcome);
+    }
+}
+
+/// Reads all that there is to read.
+pub fn read(
+    job: &Job,
+    mut crews: Vec<Crew>,
+    sender: &SyncSender<Message>,
+    cancel: &Cancel,
+) -> Result<()> {
+    let mut earlier = Earlier::new();
+    for pass in 1..=PASSES {
+        let trouble = match read_pass(job, &mut crews, sender, cancel) {
+            (Ok(()), _) => return Ok(()),
+            (Err(error), true) if pass < PASSES => error,
+            (Err(error), _) => return Err(error),
+        };
+        if !remember(&mut crews, &mut earlier) {
+            return Err(trouble.at(
+                "so many keys were read by then that it is not known of each whether it was; \
+                 read again",
+            ));
+        }
+        job.warn(&format!(
+            "the servers changed while they were read, and were scanned once more: {trouble}"
+        ));
+        crews = find_anew(job, &earlier, &trouble, cancel)?;
+    }
+    Ok(())
+}
+
+/// One pass over all nodes: what went wrong, and whether another pass can mend it.
+fn read_pass(
+    job: &Job,
+    crews: &mut [Crew],
+    sender: &SyncSender<Message>,
+    cancel: &Cancel,
+) -> (Result<()>, bool) {
+    let mut ends = read_nodes(job, crews, sender, cancel);
+    if ends.iter().all(|end| end.outcome.is_ok()) {
+        ends.extend(read_arrived(job, crews, sender, cancel));
+    }
+    let clean = ends.iter().all(|end| end.clean);
+    let mut redirected = None;
+    for end in ends {
+        if let Err(error) = end.outcome {
+            let mends = clean && job.manner().resumable && is_passing(&error);
+            return (Err(error), mends);
+        }
+        // Those that are sent to the other node of a slot that is being moved are read there.
+        redirected = redirected.or(end.redirected.filter(|error| !error.is_asking()));
+    }
+    let mut nodes: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
+    match (job.topology.moved(&mut nodes, cancel), redirected) {
+        (Ok(None), None) => (Ok(()), false),
+        (Ok(None), Some(error)) => (Err(error), true),
+        (Ok(Some(moved)), _) => (Err(Error::TopologyChanged(moved)), true),
+        (Err(error), _) => {
+            let mends = is_passing(&error);
+            (Err(error), mends)
+        }
+    }
+}
+
+/// Reads the nodes side by side, a thread each.
+fn read_nodes(
+    job: &Job,
+    crews: &mut [Crew],
+    sender: &SyncSender<Message>,
+    cancel: &Cancel,
+) -> Vec<End> {
+    let read_one = |crew: &mut Crew| {
+        crew.node.connection.set_cancel(cancel.clone());
+        let mut end = End::new();
+        for share in &mut crew.shares {
+            end.add(read_share(&mut crew.node, share, job, sender));
+            if end.outcome.is_err() {
+                break;
+            }
+        }
+        end
+    };
+    if let [only] = crews {
+        return vec![read_one(only)];
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = crews
+            .iter_mut()
+            .map(|crew| {
+                std::thread::Builder::new()
+                    .name("lakeflow-redis-node".to_owned())
+                    .spawn_scoped(scope, || read_one(crew))
+            })
+            .collect();
+        let join = |thread: ScopedJoinHandle<'_, End>| {
+            let gone = |_| End::failed(Error::ReaderGone, false);
+            thread.join().unwrap_or_else(gone)
+        };
+        let ends = threads.into_iter().map(|thread| match thread {
+            Ok(thread) => join(thread),
+            Err(error) => End::failed(Error::Unreachable(error), false),
+        });
+        ends.collect()
+    })
+}
+
+/// Reads those keys of slots that are being moved which have arrived already. The nodes that they
+/// come from are through by now: a key that was there throughout was either read there, or is
+/// here.
+fn read_arrived(
+    job: &Job,
+    crews: &mut [Crew],
+    sender: &SyncSender<Message>,
+    cancel: &Cancel,
+) -> Vec<End> {
+    let mut had: HashSet<Key> = HashSet::new();
+    for share in crews.iter_mut().flat_map(|crew| &mut crew.shares) {
+        had.extend(std::mem::take(&mut share.work.known.leaving));
+    }
+    let nodes = crews.len();
+    let mut ends = Vec::new();
+    for crew in crews {
+        let holding = crew.node.state.holding.clone().unwrap_or_default();
+        if holding.arriving.is_empty() {
+            continue;
+        }
+        let mut end = End::new();
+        match arrived_at(&crew.node, &holding, job, cancel) {
+            Err(error) => end = End::failed(error.at(&crew.node.name), true),
+            Ok((mut node, keys)) => {
+                for share in &mut crew.shares {
+                    let mut arrived = job.share(&node, nodes, share.db, &Earlier::new());
+                    std::mem::swap(&mut arrived.work.known, &mut share.work.known);
+                    arrived
+                        .work
+                        .only(keys.iter().filter(|key| !had.contains(*key)));
+                    node.connection.set_asking();
+                    end.add(read_share(&mut node, &mut arrived, job, sender));
+                    std::mem::swap(&mut arrived.work.known, &mut share.work.known);
+                }
+            }
+        }
+        ends.push(end);
+    }
+    ends
+}
+
+/// The keys that have come to a node of slots that it does not own yet, and a connection to read
+/// them by.
+fn arrived_at(
+    node: &Node,
+    holding: &Holding,
+    job: &Job,
+    cancel: &Cancel,
+) -> Result<(Node, Vec<Key>)> {
+    let mut node = node.open_again(job.topology.dialer(), cancel)?;
+    let mut keys = Vec::new();
+    for slot in holding.arriving.keys() {
+        keys.extend(node.keys_in_slot(*slot)?);
+    }
+    Ok((node, keys))
+}
+
+/// Keeps what was read from being read again; false where not all of it is remembered.
+fn remember(crews: &mut [Crew], earlier: &mut Earlier) -> bool {
+    let mut whole = true;
+    for share in crews.iter_mut().flat_map(|crew| &mut crew.shares) {
+        let seen = std::mem::take(&mut share.work.known.seen);
+        whole &= seen.is_whole();
+        let known = earlier.entry(share.db).or_default();
+        // The works of the last pass hold it, too; they are over.
+        share.work.known = Known::default();
+        match Arc::get_mut(known) {
+            Some(known) => known.push(seen),
+            None => whole = false,
+        }
+    }
+    whole
+}
+
+/// Looks for the servers until they can be found again.
+fn find_anew(job: &Job, earlier: &Earlier, trouble: &Error, cancel: &Cancel) -> Result<Vec<Crew>> {
+    let began = Instant::now();
+    let mut wait = FIRST_PAUSE;
+    loop {
+        pause(wait, cancel)?;
+        wait = (wait * 2).min(LONGEST_PAUSE);
+        let found = job.topology.nodes(cancel).and_then(|nodes| {
+            let count = nodes.len();
+            let crews = nodes
+                .into_iter()
+                .map(|node| job.crew(node, count, earlier, None));
+            crews.collect()
+        });
+        match found {
+            Err(error) if is_passing(&error) && began.elapsed() < job.patience => {}
+            Err(error) if is_passing(&error) => {
+                return Err(error.at(format!(
+                    "after {trouble}, the servers were looked for in vain for {:.0} s",
+                    began.elapsed().as_secs_f64()
+                )));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether an error may come of servers that are just changing their parts.
+fn is_passing(error: &Error) -> bool {
+    let waiting = [
+        "LOADING",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "TRYAGAIN",
+        "UNBLOCKED",
+    ];
+    error.is_unreachable() || error.is_topology() || waiting.iter().any(|code| error.is_reply(code))
+}

@@ -1,0 +1,155 @@
+//! A primary with replicas, watched by Sentinels, who say which is which.
+
+use redis::Value;
+
+use super::server::{Role, Server};
+use super::{Node, State, Topology, agreed, check_replica, first_of, wanted_role};
+use crate::connection::{Cancel, Dialer};
+use crate::error::{Error, Result};
+use crate::options::{Access, Address, ConnectionOptions, ReadFrom};
+
+pub struct Sentinels {
+    dialer: Dialer,
+    /// Sentinels have users of their own.
+    sentinel_dialer: Dialer,
+    seeds: Vec<Address>,
+    master: String,
+    read_from: ReadFrom,
+}
+
+impl Sentinels {
+    pub fn new(options: &ConnectionOptions, dialer: Dialer) -> Result<Self> {
+        let master = options.sentinel.master.clone().ok_or_else(|| {
+            Error::Configuration(
+                "the server is a Sentinel; option `sentinel_master` says which of the primaries \
+                 that it watches to read"
+                    .to_owned(),
+            )
+        })?;
+        let access = Access {
+            credentials: options.sentinel.credentials.clone(),
+            ..options.access.clone()
+        };
+        Ok(Sentinels {
+            dialer,
+            sentinel_dialer: Dialer::new(&access)?,
+            seeds: options.seeds.clone(),
+            master,
+            read_from: options.read_from,
+        })
+    }
+
+    /// Where the server to read is, as the first Sentinel says that answers and knows.
+    fn addresses(&self, cancel: &Cancel) -> Result<Vec<Address>> {
+        first_of(&self.seeds, |seed| {
+            self.ask(seed, cancel)
+                .map_err(|error| error.at(format!("Sentinel {seed}")))
+        })
+    }
+
+    fn ask(&self, seed: &Address, cancel: &Cancel) -> Result<Vec<Address>> {
+        let mut connection = self.sentinel_dialer.open(seed, cancel)?;
+        if self.read_from == ReadFrom::Primary {
+            let found: Option<(String, u16)> = connection.query(
+                redis::cmd("SENTINEL")
+                    .arg("GET-MASTER-ADDR-BY-NAME")
+                    .arg(&self.master),
+            )?;
+            let (host, port) = found.ok_or_else(|| self.unknown())?;
+            return Ok(vec![Address::Tcp { host, port }]);
+        }
+        let mut asked = redis::cmd("SENTINEL");
+        // Since 5.0 it is called REPLICAS, too; no server has dropped the older name.
+        let replicas: Result<Vec<Value>> = connection.query(asked.arg("SLAVES").arg(&self.master));
+        let replicas = replicas.map_err(|error| match error {
+            Error::Refused { .. } => self.unknown(),
+            other => other,
+        })?;
+        let healthy: Vec<_> = replicas.iter().filter_map(healthy_replica).collect();
+        match healthy.len() {
+            0 => Err(Error::TopologyChanged(format!(
+                "the Sentinel knows no replica of {:?} that is up, and `read_from` is `replica`; \
+                 read again when there is one, or from the primary",
+                self.master
+            ))),
+            _ => Ok(healthy),
+        }
+    }
+
+    fn unknown(&self) -> Error {
+        Error::Configuration(format!(
+            "option `sentinel_master` is {:?}, which the Sentinel does not watch",
+            self.master
+        ))
+    }
+
+    fn check_role(&self, node: &Node) -> Result<()> {
+        if self.read_from == ReadFrom::Replica {
+            return check_replica(node);
+        }
+        match node.server.role {
+            Role::Primary => Ok(()),
+            Role::Replica => Err(Error::TopologyChanged(format!(
+                "{}: the Sentinels say that it is the primary of {:?}, and it says that it is a \
+                 replica; read again when they are through with what they are at",
+                node.name, self.master
+            ))),
+        }
+    }
+}
+
+impl Topology for Sentinels {
+    fn mode(&self) -> &'static str {
+        "sentinel"
+    }
+
+    fn nodes(&self, cancel: &Cancel) -> Result<Vec<Node>> {
+        agreed(cancel, || {
+            let addresses = self.addresses(cancel)?;
+            let node = first_of(&addresses, |address| {
+                Node::open(&self.dialer, address, cancel)
+            })?;
+            self.check_role(&node)?;
+            Ok(vec![node])
+        })
+    }
+
+    /// A primary that was cut off does not know that there is another, but the Sentinels do.
+    fn state(&self, node: &mut Node, cancel: &Cancel) -> Result<State> {
+        let server = Server::identify(&mut node.connection)?;
+        let still = self.addresses(cancel)?.contains(&node.address);
+        let role = match still && server.role == wanted_role(self.read_from) {
+            true => server.role,
+            false => match wanted_role(self.read_from) {
+                Role::Primary => Role::Replica,
+                Role::Replica => Role::Primary,
+            },
+        };
+        Ok(State {
+            role,
+            run_id: server.run_id,
+            ..node.state.clone()
+        })
+    }
+
+    fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+}
+
+/// The address of a replica that is up, out of pairs of a name and a value.
+fn healthy_replica(replica: &Value) -> Option<Address> {
+    let pairs: std::collections::HashMap<String, String> =
+        redis::FromRedisValue::from_redis_value_ref(replica).ok()?;
+    let flags = pairs.get("flags")?;
+    let down = ["s_down", "o_down", "disconnected"];
+    let link = pairs
+        .get("master-link-status")
+        .is_none_or(|link| link == "ok");
+    let up = link && !flags.split(',').any(|flag| down.contains(&flag));
+    up.then_some(())?;
+    Some(Address::Tcp {
+        host: pairs.get("ip")?.clone(),
+        port: pairs.get("port")?.parse().ok()?,
+    })
+}

@@ -1,0 +1,182 @@
+//! Which keys of one database of a node to visit, and which of them came already.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::Wants;
+use crate::options::Rule;
+use crate::scan::{Scan, Select, What, selects, types_of};
+use crate::seen::Seen;
+use crate::tables::{Key, Piece};
+use crate::topology::{Holding, Server, slot_of};
+
+/// Keys to visit in one database of a node, and what is known of them.
+pub struct Work {
+    /// Scans to make, the one under way first.
+    pub(super) scans: VecDeque<Scan>,
+    /// Keys whose type is to be asked, with the one that they must be of.
+    pub(super) untyped: Vec<(Key, Option<&'static str>)>,
+    pub(super) ready: VecDeque<Piece>,
+    /// The visitor that finds out each key's type for the others.
+    teller: Option<usize>,
+    scans_by_type: bool,
+    selects: Vec<Select>,
+    pub known: Known,
+}
+
+/// How a key that was named finds its visitors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is for all that want any key.
+    All,
+    /// It is of this type.
+    Typed(&'static str),
+    /// Its type is asked, by TYPE.
+    Asked,
+    /// This visitor finds it out, before the others come to the key.
+    Told { by: usize },
+}
+
+impl Work {
+    /// The keys that rules choose and visitors want; those that came `earlier` are left out, and
+    /// those that do not count at this node.
+    pub fn select(
+        server: &Server,
+        holding: Option<&Holding>,
+        rules: &[Rule],
+        wants: &[Wants],
+        earlier: Arc<Vec<Seen>>,
+    ) -> Self {
+        let all = wants.iter().position(|wants| *wants == Wants::All);
+        let mut types: Vec<_> = wants.iter().filter_map(Wants::key_type).collect();
+        types.dedup();
+        let mut work = Work {
+            teller: all.filter(|_| !types.is_empty()),
+            scans_by_type: server.scans_by_type(),
+            known: Known {
+                seen: Seen::default(),
+                earlier,
+                holding: holding.cloned(),
+                leaving: HashSet::new(),
+            },
+            ..Work::pieces([])
+        };
+        if wants.iter().all(|wants| *wants == Wants::Nothing) {
+            return work;
+        }
+        let types = all.is_none().then_some(types.as_slice());
+        work.selects = selects(rules, types);
+        for select in work.selects.clone() {
+            match &select.what {
+                What::Pattern(_) => work.scans.push_back(Scan::new(select, work.scans_by_type)),
+                What::Name(name) => {
+                    if work.known.admit(name) == Admitted::New {
+                        work.untyped.push((name.clone(), select.key_type));
+                    }
+                }
+            }
+        }
+        work
+    }
+
+    pub fn pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        Work {
+            scans: VecDeque::new(),
+            untyped: Vec::new(),
+            ready: pieces.into_iter().collect(),
+            teller: None,
+            scans_by_type: false,
+            selects: Vec::new(),
+            known: Known::default(),
+        }
+    }
+
+    /// Pieces to begin with.
+    pub fn add(&mut self, pieces: impl IntoIterator<Item = Piece>) {
+        self.ready.extend(pieces);
+    }
+
+    /// The same choice among given keys, instead of those that scans name.
+    pub fn only<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) {
+        self.scans.clear();
+        self.untyped.clear();
+        for key in keys {
+            if !self.known.insert(key) {
+                continue;
+            }
+            for key_type in types_of(&self.selects, key) {
+                self.untyped.push((key.clone(), key_type));
+            }
+        }
+    }
+
+    /// The visitor that finds out each key's type for the others.
+    pub fn told_by(&self) -> Option<usize> {
+        self.teller
+    }
+
+    /// How keys of the scan under way find their visitors.
+    pub(super) fn way(&self, key_type: Option<&'static str>, visitors: &[Wants]) -> Way {
+        match key_type {
+            Some(_) if !self.scans_by_type => Way::Asked,
+            _ if self.teller.is_some() => Way::Told {
+                by: self.teller.unwrap_or_default(),
+            },
+            Some(key_type) => Way::Typed(key_type),
+            None if visitors.iter().any(|wants| wants.key_type().is_some()) => Way::Asked,
+            None => Way::All,
+        }
+    }
+}
+
+/// Which keys came already, and which count at this node.
+#[derive(Default)]
+pub struct Known {
+    pub seen: Seen,
+    /// What came in passes before this one.
+    earlier: Arc<Vec<Seen>>,
+    /// None where all keys are here.
+    holding: Option<Holding>,
+    /// Keys of slots that are being given away.
+    pub leaving: HashSet<Key>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admitted {
+    New,
+    Repeated,
+    /// It does not count here.
+    Foreign,
+}
+
+impl Known {
+    /// Says of a key that was named whether it is new.
+    pub(super) fn admit(&mut self, key: &[u8]) -> Admitted {
+        let slot = self.holding.as_ref().map(|_| slot_of(key));
+        if let (Some(holding), Some(slot)) = (&self.holding, slot)
+            && !holding.owned.contains(slot)
+        {
+            return Admitted::Foreign;
+        }
+        if !self.insert(key) {
+            return Admitted::Repeated;
+        }
+        if let (Some(holding), Some(slot)) = (&self.holding, slot)
+            && holding.leaving.contains_key(&slot)
+        {
+            self.leaving.insert(key.into());
+        }
+        Admitted::New
+    }
+
+    /// Whether a key is new; from now on it is not.
+    fn insert(&mut self, key: &[u8]) -> bool {
+        !self.earlier.iter().any(|seen| seen.contains(key)) && self.seen.insert(key)
+    }
+
+    /// Takes back that a key came: it could not be read.
+    pub fn forget(&mut self, key: &[u8]) {
+        self.seen.remove(key);
+        self.leaving.remove(key);
+    }
+}

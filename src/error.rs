@@ -146,6 +146,10 @@ impl Error {
         matches!(self.root(), Error::Redirected { ask: true, .. })
     }
 
+    pub fn is_interrupt(&self) -> bool {
+        matches!(self.root(), Error::Interrupted)
+    }
+
     /// Whether this is an error reply with the given code.
     pub fn is_reply(&self, wanted: &str) -> bool {
         matches!(self.root(), Error::Refused { code, .. } if code == wanted)

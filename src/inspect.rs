@@ -56,7 +56,7 @@ pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
         "databases": databases.collect::<serde_json::Map<_, _>>(),
         "tables": tables,
         "limits": limits(&found.nodes),
-        "warnings": dialer.warnings(),
+        "warnings": found.topology.warnings(),
     }))
 }
 

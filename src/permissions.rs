@@ -23,6 +23,9 @@ pub fn acl_rules(grant: &Grant<'_>) -> Vec<String> {
     if grant.redis_version >= (6, 2) {
         rules.push("resetchannels".to_owned());
     }
+    if grant.redis_version >= (7, 0) {
+        rules.push("clearselectors".to_owned());
+    }
     rules.push("-@all".to_owned());
     let reads_keys = |table: &&'static dyn Table| !matches!(table.spec().origin, Origin::Server);
     if grant.tables.iter().any(reads_keys) {
@@ -128,7 +131,7 @@ mod tests {
     fn rules_are_of_the_tables_and_of_the_version() {
         assert_eq!(
             rules(&["server_info"], (7, 0), Mode::Standalone),
-            "on resetkeys resetchannels -@all +ping +info +client|setname"
+            "on resetkeys resetchannels clearselectors -@all +ping +info +client|setname"
         );
         let streams = rules(&["streams"], (7, 2), Mode::Standalone);
         assert!(streams.contains("%R~app:*") && streams.contains("+client|no-touch"));

@@ -2,6 +2,7 @@
 
 import pickle
 import traceback
+from collections.abc import Sequence
 from urllib.parse import quote
 
 PASSWORD = "canary/9c1e@:7%40?"  # noqa: S105 - it is for show.
@@ -15,11 +16,17 @@ MARK = "9c1e"
 QUOTED_PASSWORD = quote(PASSWORD, safe="")
 
 
-def assert_unseen(*shown: object) -> None:
-    """Fail where a password can be seen in objects, or in errors with all their causes."""
+def lines_of_key(pem: str) -> list[str]:
+    """The lines of a key's PEM text by which it would be known; the first and last one are all keys'."""
+    return [line for line in pem.splitlines() if line and not line.startswith("-----")]
+
+
+def assert_unseen(*shown: object, secrets: Sequence[str] = ()) -> None:
+    """Fail where a password, or another secret, is seen in objects, or in errors with their causes."""
     for each in shown:
         for text in _texts(each):
             assert MARK not in text, f"the password is visible in: {text}"
+            assert not any(secret in text for secret in secrets), f"a secret is visible in: {text}"
 
 
 def _texts(shown: object) -> list[str]:

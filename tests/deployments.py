@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -56,3 +57,21 @@ class Deployment(ABC):
     def settle(self) -> None:
         """Wait until the servers that run agree about who has what, and can do their work."""
         until(f"the servers of {type(self).__name__} agree", self._is_settled)
+
+
+def wait_for_copies(primary: Server, replicas: Sequence[Server]) -> None:
+    """Wait until replicas have all that their primary has now.
+
+    A link that is up is not enough: after a first copy without a file, up to a second passes until
+    the primary sends what came since.
+    """
+    with primary.local_client() as client:
+        offset: int = client.info("replication")["master_repl_offset"]
+    for replica in replicas:
+        until("the replica has what its primary has", partial(_has, replica, offset))
+
+
+def _has(replica: Server, offset: int) -> bool:
+    with replica.local_client() as client:
+        received: int = client.info("replication")["slave_repl_offset"]
+    return received >= offset

@@ -15,21 +15,21 @@ ACCEPT_SECONDS = 0.05
 @contextlib.contextmanager
 def silent() -> Iterator[int]:
     """The port of a peer that accepts connections and never says a word."""
-    with _listening(lambda _: None) as port:
+    with listening(lambda _: None) as port:
         yield port
 
 
 @contextlib.contextmanager
 def closing() -> Iterator[int]:
     """The port of a peer that hangs up on whoever connects."""
-    with _listening(lambda connection: connection.close()) as port:
+    with listening(lambda connection: connection.close()) as port:
         yield port
 
 
 @contextlib.contextmanager
 def saying(answer: bytes) -> Iterator[int]:
     """The port of a peer that says one thing, whatever it is told, and then waits."""
-    with _listening(lambda connection: connection.sendall(answer)) as port:
+    with listening(lambda connection: connection.sendall(answer)) as port:
         yield port
 
 
@@ -66,7 +66,7 @@ class _Quiet(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def _listening(meet: Callable[[socket.socket], None]) -> Iterator[int]:
+def listening(meet: Callable[[socket.socket], None]) -> Iterator[int]:
     """Listen on a free port, and do one thing with every connection."""
     listener = socket.create_server((HOST, 0))
     listener.settimeout(ACCEPT_SECONDS)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import redis
 
-from tests.deployments import Deployment
+from tests.deployments import Deployment, wait_for_copies
 from tests.oracle import Raw
 from tests.servers import Flavour, Server
 from tests.waiting import until
@@ -166,10 +166,15 @@ class Sentinels(Deployment):
         """Empty the primary, and with it the replicas."""
         with self.client() as client:
             client.flushall()
+        wait_for_copies(self.primary(), self.replicas())
 
     def fail_over(self) -> Server:
-        """Let the sentinels make a replica the primary, and return it."""
+        """Let the sentinels make a replica the primary, and return it; it has all that was there.
+
+        The one before goes on as a primary for two seconds more, and what it takes then is lost.
+        """
         before = self.primary()
+        wait_for_copies(before, self.replicas())
         until("the sentinels agree on another", partial(self._replaced, before))
         self.settle()
         return self.primary()
@@ -177,13 +182,11 @@ class Sentinels(Deployment):
     def kill_primary(self) -> Server:
         """Kill the primary as a crash would, and return it.
 
-        The sentinels make a replica the primary after some seconds, for which `settle` waits.
+        The replicas have all that it had. The sentinels make one of them the primary after some
+        seconds, for which `settle` waits.
         """
         primary = self.primary()
-        with primary.local_client() as client:
-            offset = client.info("replication")["master_repl_offset"]
-        for replica in self.replicas():
-            until("the replica has all", partial(self._has, replica, offset))
+        wait_for_copies(primary, self.replicas())
         primary.kill()
         return primary
 
@@ -225,12 +228,6 @@ class Sentinels(Deployment):
 
     def _none_names(self, node: Server) -> bool:
         return all(sentinel.primary_port() != node.port for sentinel in self._voices())
-
-    @staticmethod
-    def _has(replica: Server, offset: int) -> bool:
-        with replica.local_client() as client:
-            replicated: int = client.info("replication")["slave_repl_offset"]
-        return replicated >= offset
 
     def _is_settled(self) -> bool:
         primary = self.primary()

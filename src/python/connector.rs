@@ -39,7 +39,7 @@ impl LakeflowConnect {
                     .iter()
                     .map(|node| format!("{} at {}, {}", node.server, node.name, options.databases));
                 let nodes: Vec<_> = nodes.collect();
-                let warnings = found.topology.dialer().warnings();
+                let warnings = found.topology.warnings();
                 let warnings = warnings.iter().map(|warning| format!("; {warning}"));
                 Ok(nodes.join("; ") + &warnings.collect::<String>())
             }))

@@ -15,7 +15,7 @@ use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::offset::{self, Positions, Start};
 use crate::options::{Databases, Options, ReadOptions};
-use crate::plan::plan;
+use crate::plan::{self, Draft, Place};
 use crate::receipt::Receipt;
 use crate::seen::Seen;
 use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
@@ -131,7 +131,7 @@ impl Job {
         }
         let (crews, ends) = job.plan(nodes, cancel)?;
         if let Some(first) = job.tables.first() {
-            for warning in job.topology.dialer().warnings() {
+            for warning in job.topology.warnings() {
                 first.receipt.warn(&warning);
             }
         }
@@ -182,16 +182,18 @@ impl Job {
     fn plan(&self, mut nodes: Vec<Node>, cancel: &Cancel) -> Result<(Vec<Crew>, Ends)> {
         let mut tried = 1;
         loop {
-            let mut ends = vec![BTreeMap::new(); self.tables.len()];
             let mut crews = Vec::new();
             let count = nodes.len();
             for node in nodes {
-                crews.push(self.crew(node, count, &Earlier::new(), Some(&mut ends))?);
+                crews.push(self.crew(node, count, &Earlier::new())?);
             }
+            let mut ends = vec![BTreeMap::new(); self.tables.len()];
+            self.add_servers(&mut crews);
             if !self.tables.iter().any(|wants| wants.start.is_some()) {
                 return Ok((crews, ends));
             }
             self.check_closed(&crews)?;
+            self.add_streams(&mut crews, &mut ends)?;
             let mut planned: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
             let Some(moved) = self.topology.moved(&mut planned, cancel)? else {
                 return Ok((crews, ends));
@@ -223,28 +225,19 @@ impl Job {
         Ok(())
     }
 
-    /// What is to be read of a node, beside so many in all. Without `ends`, only what scans name.
-    pub fn crew(
-        &self,
-        mut node: Node,
-        nodes: usize,
-        earlier: &Earlier,
-        mut ends: Option<&mut Ends>,
-    ) -> Result<Crew> {
+    /// What scans are to name at a node, beside so many nodes in all.
+    pub fn crew(&self, mut node: Node, nodes: usize, earlier: &Earlier) -> Result<Crew> {
         let databases: Vec<u32> = match &self.databases {
             Databases::These(numbers) => numbers.clone(),
             Databases::All if node.server.databases.is_empty() => vec![0],
             Databases::All => node.server.databases.keys().copied().collect(),
         };
         let mut shares = Vec::new();
-        for (nth, db) in databases.into_iter().enumerate() {
+        for db in databases {
+            // One that is out of range is an error now, and not when its turn comes.
             let selected = node.connection.select(db);
             selected.map_err(|error| error.at(&node.name))?;
-            let mut share = self.share(&node, nodes, db, earlier);
-            if let Some(ends) = &mut ends {
-                self.add_pieces(&mut node, &mut share, nth == 0, ends)?;
-            }
-            shares.push(share);
+            shares.push(self.share(&node, nodes, db, earlier));
         }
         Ok(Crew { node, shares })
     }
@@ -288,31 +281,50 @@ impl Job {
         Share { db, work, tasks }
     }
 
-    /// Adds what no scan names: the server itself, once, and planned ranges of streams.
-    fn add_pieces(
-        &self,
-        node: &mut Node,
-        share: &mut Share,
-        first: bool,
-        ends: &mut Ends,
-    ) -> Result<()> {
+    /// Adds each server itself, once, for the tables that are about it.
+    fn add_servers(&self, crews: &mut [Crew]) {
         for (place, one) in self.tables.iter().enumerate() {
-            let mut pieces = match (&one.table.spec().origin, &one.start) {
-                (Origin::Server, _) if first => {
-                    vec![Piece::new(Key::default(), 0, At::Whole)]
-                }
-                (Origin::Entries, Some(start)) => {
-                    let planned = plan(node, share.db, start, &self.read, &one.receipt)
-                        .map_err(|error| error.at(&node.name))?;
-                    ends[place].entry(share.db).or_default().extend(planned.end);
-                    planned.pieces
-                }
-                _ => Vec::new(),
-            };
-            for piece in &mut pieces {
-                piece.table = place;
+            if !matches!(one.table.spec().origin, Origin::Server) {
+                continue;
             }
-            share.work.add(pieces);
+            for share in crews.iter_mut().filter_map(|crew| crew.shares.first_mut()) {
+                let piece = Piece::new(Key::default(), 0, At::Whole);
+                share.work.add([Piece {
+                    table: place,
+                    ..piece
+                }]);
+            }
+        }
+    }
+
+    /// Adds the planned ranges of streams, and says where they end.
+    fn add_streams(&self, crews: &mut [Crew], ends: &mut Ends) -> Result<()> {
+        for (table, one) in self.tables.iter().enumerate() {
+            let Some(start) = &one.start else {
+                continue;
+            };
+            let mut drafts: Vec<Draft> = Vec::new();
+            for (node, crew) in crews.iter_mut().enumerate() {
+                for share in &crew.shares {
+                    let place = Place { node, db: share.db };
+                    let node = &mut crew.node;
+                    let drafted = node
+                        .connection
+                        .select(share.db)
+                        .and_then(|()| plan::draft(node, place, start, &self.read, &one.receipt));
+                    drafts.push(drafted.map_err(|error| error.at(&crew.node.name))?);
+                }
+            }
+            let mut nodes: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
+            for plan in plan::plans(drafts, &mut nodes, &self.read)? {
+                let Place { node, db } = plan.place;
+                ends[table].entry(db).or_default().extend(plan.end);
+                let mut shares = crews[node].shares.iter_mut();
+                if let Some(share) = shares.find(|share| share.db == db) {
+                    let pieces = plan.pieces.into_iter();
+                    share.work.add(pieces.map(|piece| Piece { table, ..piece }));
+                }
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -51,6 +52,12 @@ impl End {
             clean,
             ..End::new()
         }
+    }
+
+    /// Whether another pass may go better.
+    fn is_mendable(&self, job: &Job) -> bool {
+        let passing = self.outcome.as_ref().err().is_none_or(is_passing);
+        passing && job.manner().resumable
     }
 
     fn add(&mut self, visited: Visited) {
@@ -99,11 +106,13 @@ fn read_pass(
     if ends.iter().all(|end| end.outcome.is_ok()) {
         ends.extend(read_arrived(job, crews, sender, cancel));
     }
-    let clean = ends.iter().all(|end| end.clean);
+    let mends = ends.iter().all(|end| end.clean && end.is_mendable(job));
+    // Those that were only stopped have nothing to say.
+    let stopped = |end: &End| matches!(&end.outcome, Err(error) if error.is_interrupt());
+    ends.sort_by_key(stopped);
     let mut redirected = None;
     for end in ends {
         if let Err(error) = end.outcome {
-            let mends = clean && job.manner().resumable && is_passing(&error);
             return (Err(error), mends);
         }
         // Those that are sent to the other node of a slot that is being moved are read there.
@@ -128,12 +137,20 @@ fn read_nodes(
     sender: &SyncSender<Message>,
     cancel: &Cancel,
 ) -> Vec<End> {
+    // Where one node fails for good, nobody needs what the others still give.
+    let failed = Arc::new(AtomicBool::new(false));
+    let cancel: Cancel = {
+        let (cancel, failed) = (cancel.clone(), failed.clone());
+        Arc::new(move || cancel() || failed.load(Relaxed))
+    };
     let read_one = |crew: &mut Crew| {
         crew.node.connection.set_cancel(cancel.clone());
         let mut end = End::new();
         for share in &mut crew.shares {
             end.add(read_share(&mut crew.node, share, job, sender));
             if end.outcome.is_err() {
+                let ended = !end.clean || !end.is_mendable(job);
+                failed.fetch_or(ended, Relaxed);
                 break;
             }
         }
@@ -246,9 +263,7 @@ fn find_anew(job: &Job, earlier: &Earlier, trouble: &Error, cancel: &Cancel) -> 
         wait = (wait * 2).min(LONGEST_PAUSE);
         let found = job.topology.nodes(cancel).and_then(|nodes| {
             let count = nodes.len();
-            let crews = nodes
-                .into_iter()
-                .map(|node| job.crew(node, count, earlier, None));
+            let crews = nodes.into_iter().map(|node| job.crew(node, count, earlier));
             crews.collect()
         });
         match found {

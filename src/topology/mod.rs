@@ -117,6 +117,11 @@ pub trait Topology: Send + Sync {
 
     fn dialer(&self) -> &Dialer;
 
+    /// What was noticed while connecting that a user should know.
+    fn warnings(&self) -> Vec<String> {
+        self.dialer().warnings()
+    }
+
     /// What is no longer as it was when the nodes were found; None where all is.
     fn moved(&self, nodes: &mut [&mut Node], cancel: &Cancel) -> Result<Option<String>> {
         let mut changes = Vec::new();
@@ -174,7 +179,7 @@ fn first_that_answers(dialer: &Dialer, seeds: &[Address], cancel: &Cancel) -> Re
 
 /// What one of several servers gives. Only one that does not answer is passed over: credentials
 /// that are wrong are not tried everywhere.
-fn first_of<T>(seeds: &[Address], mut give: impl FnMut(&Address) -> Result<T>) -> Result<T> {
+fn first_of<S, T>(seeds: &[S], mut give: impl FnMut(&S) -> Result<T>) -> Result<T> {
     let mut failed: Option<Error> = None;
     for seed in seeds {
         match give(seed) {

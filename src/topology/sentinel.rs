@@ -1,5 +1,7 @@
 //! A primary with replicas, watched by Sentinels, who say which is which.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use redis::Value;
 
 use super::server::{Role, Server};
@@ -13,6 +15,8 @@ pub struct Sentinels {
     /// Sentinels have users of their own.
     sentinel_dialer: Dialer,
     seeds: Vec<Address>,
+    /// The seed that answered last, and is asked first.
+    first: AtomicUsize,
     master: String,
     read_from: ReadFrom,
 }
@@ -34,6 +38,7 @@ impl Sentinels {
             dialer,
             sentinel_dialer: Dialer::new(&access)?,
             seeds: options.seeds.clone(),
+            first: AtomicUsize::new(0),
             master,
             read_from: options.read_from,
         })
@@ -41,9 +46,18 @@ impl Sentinels {
 
     /// Where the server to read is, as the first Sentinel says that answers and knows.
     fn addresses(&self, cancel: &Cancel) -> Result<Vec<Address>> {
-        first_of(&self.seeds, |seed| {
-            self.ask(seed, cancel)
-                .map_err(|error| error.at(format!("Sentinel {seed}")))
+        let mut order: Vec<usize> = (0..self.seeds.len()).collect();
+        // One that is silent costs its deadline once, and not whenever they are asked.
+        order.rotate_left(self.first.load(Relaxed));
+        let seeds: Vec<_> = order.iter().map(|place| &self.seeds[*place]).collect();
+        let mut tried = order.iter();
+        first_of(&seeds, |seed| {
+            let place = tried.next().copied().unwrap_or_default();
+            let found = self.ask(seed, cancel);
+            if found.is_ok() {
+                self.first.store(place, Relaxed);
+            }
+            found.map_err(|error| error.at(format!("Sentinel {seed}")))
         })
     }
 
@@ -134,6 +148,16 @@ impl Topology for Sentinels {
 
     fn dialer(&self) -> &Dialer {
         &self.dialer
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.dialer.warnings();
+        for warning in self.sentinel_dialer.warnings() {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        warnings
     }
 }
 

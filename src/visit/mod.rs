@@ -140,8 +140,12 @@ pub fn visit(
         connection,
         weights: vec![Weight::default(); visitors.len()],
         visitors,
+        // Where one visitor tells the types for others, it may have had a key, and they not.
+        manner: Manner {
+            resumable: manner.resumable && work.told_by().is_none(),
+            ..manner
+        },
         work,
-        manner,
         unsized_keys: Vec::new(),
         memory_refused: false,
         flights: VecDeque::new(),
@@ -271,8 +275,7 @@ impl Visit<'_, '_> {
                 }
             }
         }
-        // Where one visitor tells the types for others, it may have had the key, and they not.
-        self.manner.resumable && !self.half_read && self.work.told_by().is_none()
+        self.manner.resumable && !self.half_read
     }
 
     /// Sends what there is to send, but nothing before a large key, which has the connection to
@@ -325,6 +328,11 @@ impl Visit<'_, '_> {
     }
 
     fn gone(&mut self, key: &[u8], visitor: usize) -> Result<()> {
+        // A replica does not say that the key may have gone on to another node.
+        if self.manner.resumable && self.work.known.leaving.contains(key) {
+            self.work.known.forget(key);
+            return Ok(());
+        }
         self.visitors[visitor].receipt().keys_gone.add(1);
         self.visitors[visitor].missing(key)
     }

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from benches import results
+from benches.conditions.cluster import CLUSTER
 from benches.conditions.distance import DISTANCE
 from benches.conditions.finding import HEADINGS, Condition
 from benches.conditions.gil import GIL
@@ -12,7 +13,7 @@ from benches.conditions.memory import MEMORY
 from benches.conditions.unnoticed import UNNOTICED
 from benches.data import SIZES
 
-CONDITIONS = {one.name: one for one in (MEMORY, HEALTH, DISTANCE, UNNOTICED, GIL)}
+CONDITIONS = {one.name: one for one in (MEMORY, HEALTH, DISTANCE, CLUSTER, UNNOTICED, GIL)}
 NAMED_SIZES = ("small", "medium")
 """At `large`, ten times the data would not fit a machine."""
 

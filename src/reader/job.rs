@@ -194,8 +194,8 @@ impl Job {
             }
             self.check_closed(&crews)?;
             self.add_streams(&mut crews, &mut ends)?;
-            let mut planned: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
-            let Some(moved) = self.topology.moved(&mut planned, cancel)? else {
+            let planned = crews.iter_mut().map(|crew| &mut crew.node).collect();
+            let Some(moved) = self.topology.moved(planned, cancel)? else {
                 return Ok((crews, ends));
             };
             if tried == PLANS {

@@ -118,8 +118,8 @@ fn read_pass(
         // Those that are sent to the other node of a slot that is being moved are read there.
         redirected = redirected.or(end.redirected.filter(|error| !error.is_asking()));
     }
-    let mut nodes: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
-    match (job.topology.moved(&mut nodes, cancel), redirected) {
+    let nodes = crews.iter_mut().map(|crew| &mut crew.node).collect();
+    match (job.topology.moved(nodes, cancel), redirected) {
         (Ok(None), None) => (Ok(()), false),
         (Ok(None), Some(error)) => (Err(error), true),
         (Ok(Some(moved)), _) => (Err(Error::TopologyChanged(moved)), true),
@@ -144,7 +144,7 @@ fn read_nodes(
         Arc::new(move || cancel() || failed.load(Relaxed))
     };
     let read_one = |crew: &mut Crew| {
-        crew.node.connection.set_cancel(cancel.clone());
+        crew.node.set_cancel(&cancel);
         let mut end = End::new();
         for share in &mut crew.shares {
             end.add(read_share(&mut crew.node, share, job, sender));

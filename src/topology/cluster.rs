@@ -2,20 +2,23 @@
 //! what is there and what is just being moved.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use redis::Value;
 
 use super::server::Role;
 use super::slots::{Holding, Slots};
-use super::{Node, State, Topology, agreed, check_replica, first_of};
+use super::{Node, State, Topology, agreed, check_replica, first_of, side_by_side};
 use crate::connection::{Cancel, Dialer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lock};
 use crate::options::{Address, ConnectionOptions, ReadFrom};
 
 pub struct Cluster {
     dialer: Dialer,
     seeds: Vec<Address>,
     read_from: ReadFrom,
+    /// One that is connected already.
+    at_hand: Mutex<Option<Node>>,
 }
 
 /// A primary and its replicas.
@@ -32,37 +35,54 @@ impl Cluster {
             dialer,
             seeds: options.seeds.clone(),
             read_from: options.read_from,
+            at_hand: Mutex::default(),
         }
     }
 
-    /// The shards, as the first of the seeds says that answers.
-    fn shards(&self, cancel: &Cancel) -> Result<Vec<Shard>> {
+    /// Asks a node first that is connected already.
+    #[must_use]
+    pub fn by_way_of(self, node: Node) -> Self {
+        *lock(&self.at_hand) = Some(node);
+        self
+    }
+
+    /// The shards, as the first of the seeds says that answers, and that one.
+    fn shards(&self, cancel: &Cancel) -> Result<(Vec<Shard>, Node)> {
+        if let Some(node) = lock(&self.at_hand).take() {
+            return shards_by(node);
+        }
         first_of(&self.seeds, |seed| {
-            let mut node = Node::open(&self.dialer, seed, cancel)?;
+            let node = Node::open(&self.dialer, seed, cancel)?;
             if node.server.mode != "cluster" {
                 return Err(Error::Configuration(format!(
                     "{seed} is in {} mode, and option `mode` says `cluster`",
                     node.server.mode
                 )));
             }
-            let asked = node.connection.query(redis::cmd("CLUSTER").arg("SLOTS"));
-            asked
-                .and_then(|slots: Vec<Vec<Value>>| parse_slots(&slots, seed))
-                .map_err(|error| error.at(&node.name))
+            shards_by(node)
         })
     }
 
     /// The nodes to read, unless they and the cluster's map of slots disagree.
     fn find(&self, cancel: &Cancel) -> Result<Vec<Node>> {
-        let shards = self.shards(cancel)?;
+        let (shards, seed) = self.shards(cancel)?;
         let mut covered = Slots::default();
         for shard in &shards {
             covered.extend(&shard.slots);
         }
         check_covered(&covered)?;
-        let mut nodes = Vec::new();
-        for shard in &shards {
-            let mut primary = Node::open(&self.dialer, &shard.primary, cancel)?;
+        let seed = Mutex::new(Some(seed));
+        let connected = |address: &Address| {
+            let mut seed = lock(&seed);
+            seed.take_if(|seed| seed.address == *address)
+        };
+        let mut nodes = side_by_side(shards, cancel, |shard, cancel| {
+            let mut primary = match connected(&shard.primary) {
+                Some(node) => node,
+                None => Node::open(&self.dialer, &shard.primary, cancel)?,
+            };
+            // Also of one that is connected, since others may have had to be waited for.
+            primary.set_cancel(cancel);
             primary.state = own_state(&mut primary).map_err(|error| error.at(&primary.name))?;
             let owned = primary.state.holding.as_ref().map(|holding| &holding.owned);
             if primary.state.role != Role::Primary || owned != Some(&shard.slots) {
@@ -72,11 +92,13 @@ impl Cluster {
                     primary.name, shard.slots
                 )));
             }
-            nodes.push(match self.read_from {
-                ReadFrom::Primary => primary,
-                ReadFrom::Replica => self.replica(shard, primary, cancel)?,
-            });
-        }
+            match self.read_from {
+                ReadFrom::Primary => Ok(primary),
+                ReadFrom::Replica => self.replica(&shard, primary, cancel),
+            }
+        })?;
+        // What the threads heeded is over with them.
+        nodes.iter_mut().for_each(|node| node.set_cancel(cancel));
         Ok(nodes)
     }
 
@@ -143,6 +165,13 @@ impl Topology for Cluster {
     fn dialer(&self) -> &Dialer {
         &self.dialer
     }
+}
+
+/// The shards as a node says.
+fn shards_by(mut node: Node) -> Result<(Vec<Shard>, Node)> {
+    let asked = node.connection.query(redis::cmd("CLUSTER").arg("SLOTS"));
+    let shards = asked.and_then(|slots: Vec<Vec<Value>>| parse_slots(&slots, &node.address));
+    Ok((shards.map_err(|error| error.at(&node.name))?, node))
 }
 
 fn check_covered(covered: &Slots) -> Result<()> {

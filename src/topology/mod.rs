@@ -5,6 +5,7 @@
 mod cluster;
 mod sentinel;
 mod server;
+mod side_by_side;
 mod slots;
 mod standalone;
 
@@ -16,6 +17,7 @@ pub use slots::{Holding, Slots, slot_of};
 
 use cluster::Cluster;
 use sentinel::Sentinels;
+use side_by_side::side_by_side;
 use standalone::Standalone;
 
 use crate::connection::{Cancel, Connection, Dialer, pause};
@@ -74,6 +76,14 @@ impl Node {
         })
     }
 
+    /// Who is asked, from now on, whether to go on waiting.
+    pub fn set_cancel(&mut self, cancel: &Cancel) {
+        self.connection.set_cancel(cancel.clone());
+        if let Some(keeper) = &mut self.keeper {
+            keeper.set_cancel(cancel);
+        }
+    }
+
     /// Whether a key counts here, and is not only left behind by a slot that went, or ahead of
     /// one that comes.
     pub fn owns(&self, key: &[u8]) -> bool {
@@ -123,14 +133,15 @@ pub trait Topology: Send + Sync {
     }
 
     /// What is no longer as it was when the nodes were found; None where all is.
-    fn moved(&self, nodes: &mut [&mut Node], cancel: &Cancel) -> Result<Option<String>> {
-        let mut changes = Vec::new();
-        for node in nodes {
-            let now = self
-                .state(node, cancel)
-                .map_err(|error| error.at(&node.name))?;
-            changes.extend(difference(&node.name, &node.state, &now));
-        }
+    fn moved(&self, nodes: Vec<&mut Node>, cancel: &Cancel) -> Result<Option<String>> {
+        let changes = side_by_side(nodes, cancel, |node: &mut Node, here| {
+            node.set_cancel(here);
+            let now = self.state(node, here);
+            node.set_cancel(cancel);
+            let now = now.map_err(|error| error.at(&node.name))?;
+            Ok(difference(&node.name, &node.state, &now))
+        })?;
+        let changes: Vec<_> = changes.into_iter().flatten().collect();
         Ok((!changes.is_empty()).then(|| changes.join("; ")))
     }
 }
@@ -153,7 +164,7 @@ pub fn find(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
             match node.server.mode.as_str() {
                 "cluster" => {
                     check_database(&options.databases)?;
-                    Arc::new(Cluster::new(options, dialer))
+                    Arc::new(Cluster::new(options, dialer).by_way_of(node))
                 }
                 "sentinel" => Arc::new(Sentinels::new(options, dialer)?),
                 _ => {

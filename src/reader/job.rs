@@ -28,7 +28,7 @@ const PLANS: usize = 10;
 const PLAN_PAUSE: Duration = Duration::from_millis(300);
 
 /// Keys that passes before this one have read, by database.
-pub type Earlier = BTreeMap<u32, Arc<Vec<Seen>>>;
+pub type Earlier = BTreeMap<u32, Arc<Vec<Arc<Seen>>>>;
 
 /// The positions after a read, by database; of each table, empty where it has none.
 type Ends = Vec<BTreeMap<u32, Positions>>;

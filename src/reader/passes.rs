@@ -20,7 +20,7 @@ use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::tables::Key;
 use crate::topology::{Holding, Node};
-use crate::visit::{Known, Visited};
+use crate::visit::Visited;
 
 /// More passes are not made: servers that change all the time are in trouble.
 const PASSES: usize = 5;
@@ -81,7 +81,7 @@ pub fn read(
             (Err(error), true) if pass < PASSES => error,
             (Err(error), _) => return Err(error),
         };
-        if !remember(&mut crews, &mut earlier) {
+        if !remember(crews, &mut earlier) {
             return Err(trouble.at(
                 "so many keys were read by then that it is not known of each whether it was; \
                  read again",
@@ -238,18 +238,15 @@ fn arrived_at(
 }
 
 /// Keeps what was read from being read again; false where not all of it is remembered.
-fn remember(crews: &mut [Crew], earlier: &mut Earlier) -> bool {
-    let mut whole = true;
-    for share in crews.iter_mut().flat_map(|crew| &mut crew.shares) {
-        let seen = std::mem::take(&mut share.work.known.seen);
-        whole &= seen.is_whole();
-        let known = earlier.entry(share.db).or_default();
-        // The works of the last pass hold it, too; they are over.
-        share.work.known = Known::default();
-        match Arc::get_mut(known) {
-            Some(known) => known.push(seen),
-            None => whole = false,
-        }
+fn remember(crews: Vec<Crew>, earlier: &mut Earlier) -> bool {
+    let shares = crews.into_iter().flat_map(|crew| crew.shares);
+    let seen: Vec<_> = shares
+        .map(|share| (share.db, share.work.known.seen))
+        .collect();
+    let whole = seen.iter().all(|(_, seen)| seen.is_whole());
+    for (db, seen) in seen {
+        // The last pass had it in common with nobody else, and is over.
+        Arc::make_mut(earlier.entry(db).or_default()).push(Arc::new(seen));
     }
     whole
 }

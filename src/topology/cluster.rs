@@ -19,6 +19,8 @@ pub struct Cluster {
     read_from: ReadFrom,
     /// One that is connected already.
     at_hand: Mutex<Option<Node>>,
+    /// Nodes that were heard of, to be asked where the seeds are gone.
+    heard_of: Mutex<Vec<Address>>,
 }
 
 /// A primary and its replicas.
@@ -36,6 +38,7 @@ impl Cluster {
             seeds: options.seeds.clone(),
             read_from: options.read_from,
             at_hand: Mutex::default(),
+            heard_of: Mutex::default(),
         }
     }
 
@@ -51,7 +54,9 @@ impl Cluster {
         if let Some(node) = lock(&self.at_hand).take() {
             return shards_by(node);
         }
-        first_of(&self.seeds, |seed| {
+        let mut seeds = self.seeds.clone();
+        seeds.extend(lock(&self.heard_of).clone());
+        first_of(&seeds, |seed| {
             let node = Node::open(&self.dialer, seed, cancel)?;
             if node.server.mode != "cluster" {
                 return Err(Error::Configuration(format!(
@@ -71,6 +76,11 @@ impl Cluster {
             covered.extend(&shard.slots);
         }
         check_covered(&covered)?;
+        let nodes = shards.iter().flat_map(|shard| {
+            let replicas = shard.replicas.iter();
+            replicas.chain([&shard.primary])
+        });
+        *lock(&self.heard_of) = nodes.cloned().collect();
         let seed = Mutex::new(Some(seed));
         let connected = |address: &Address| {
             let mut seed = lock(&seed);

@@ -27,7 +27,7 @@ use crate::tables::{Key, Piece, Size};
 
 pub use pages::InPages;
 pub use visitor::{Visitor, Wants};
-pub use work::{Known, Work};
+pub use work::Work;
 
 /// Flights of pieces under way, where there are pieces for more than one.
 const FLIGHTS_OF_PIECES: usize = 2;

@@ -45,7 +45,7 @@ impl Work {
         holding: Option<&Holding>,
         rules: &[Rule],
         wants: &[Wants],
-        earlier: Arc<Vec<Seen>>,
+        earlier: Arc<Vec<Arc<Seen>>>,
     ) -> Self {
         let all = wants.iter().position(|wants| *wants == Wants::All);
         let mut types: Vec<_> = wants.iter().filter_map(Wants::key_type).collect();
@@ -134,7 +134,7 @@ impl Work {
 pub struct Known {
     pub seen: Seen,
     /// What came in passes before this one.
-    earlier: Arc<Vec<Seen>>,
+    earlier: Arc<Vec<Arc<Seen>>>,
     /// None where all keys are here.
     holding: Option<Holding>,
     /// Keys of slots that are being given away.

@@ -11,7 +11,7 @@ use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
 use crate::tables::{At, Outcome, Piece, Size, TTL_OF_NO_KEY};
 use crate::topology::Node;
-use crate::visit::{Visitor, Wants, Work, visit_once};
+use crate::visit::{Earlier, Known, Visitor, Wants, Work, visit_once};
 
 /// The positions of all streams that are chosen, as they are now.
 pub fn scan_reach(
@@ -24,13 +24,9 @@ pub fn scan_reach(
         receipt: receipt.clone(),
         ..FindReach::default()
     };
-    let work = Work::select(
-        &node.server,
-        node.state.holding.as_ref(),
-        options.selection.of(db),
-        &[visitor.wants()],
-        Arc::default(),
-    );
+    let known = Known::new(node.state.holding.clone(), Earlier::default());
+    let rules = options.selection.of(db);
+    let work = Work::select(&node.server, rules, &[visitor.wants()], known);
     visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
     Ok(visitor.found)
 }

@@ -17,18 +17,14 @@ use crate::offset::{self, Positions, Start};
 use crate::options::{Databases, Options, ReadOptions};
 use crate::plan::{self, Draft, Place};
 use crate::receipt::Receipt;
-use crate::seen::Seen;
 use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
-use crate::topology::{self, Found, Node, Topology, patience};
-use crate::visit::{Manner, Work};
+use crate::topology::{self, Found, Holding, Node, Slots, Topology, patience};
+use crate::visit::{Earlier, Known, Manner, Work};
 
 /// How often a plan is made anew because the servers changed while it was made …
 const PLANS: usize = 10;
 /// … and how long to wait in between.
 const PLAN_PAUSE: Duration = Duration::from_millis(300);
-
-/// Keys that passes before this one have read, by database.
-pub type Earlier = BTreeMap<u32, Arc<Vec<Arc<Seen>>>>;
 
 /// The positions after a read, by database; of each table, empty where it has none.
 type Ends = Vec<BTreeMap<u32, Positions>>;
@@ -57,7 +53,18 @@ struct Wants {
 /// A node with what is to be read of it.
 pub struct Crew {
     pub node: Node,
+    /// The part of a cluster's keys that is to be read here; None where that is all.
+    pub holding: Option<Holding>,
     pub shares: Vec<Share>,
+}
+
+/// What is yet to be read, and what was.
+#[derive(Default)]
+pub struct Progress {
+    /// Keys that passes before have read, by database.
+    pub earlier: BTreeMap<u32, Earlier>,
+    /// The slots that are yet to be read; None where it is all keys.
+    pub slots: Option<Slots>,
 }
 
 /// What is to be read of one database of a node.
@@ -185,7 +192,7 @@ impl Job {
             let mut crews = Vec::new();
             let count = nodes.len();
             for node in nodes {
-                crews.push(self.crew(node, count, &Earlier::new())?);
+                crews.push(self.crew(node, count, &Progress::default())?);
             }
             let mut ends = vec![BTreeMap::new(); self.tables.len()];
             self.add_servers(&mut crews);
@@ -200,7 +207,8 @@ impl Job {
             };
             if tried == PLANS {
                 return Err(Error::TopologyChanged(format!(
-                    "the servers change all the time, so that no plan holds; the last was: {moved}"
+                    "the servers change all the time, so that no plan holds; the last was: {}",
+                    moved.what
                 )));
             }
             tried += 1;
@@ -226,8 +234,14 @@ impl Job {
     }
 
     /// What scans are to name at a node, beside so many nodes in all.
-    pub fn crew(&self, mut node: Node, nodes: usize, earlier: &Earlier) -> Result<Crew> {
+    pub fn crew(&self, mut node: Node, nodes: usize, progress: &Progress) -> Result<Crew> {
+        let holding = match (&node.state.holding, &progress.slots) {
+            (Some(holding), Some(slots)) => Some(holding.within(slots)),
+            (holding, _) => holding.clone(),
+        };
         let databases: Vec<u32> = match &self.databases {
+            // None of the slots that are left to be read is here.
+            _ if holding.as_ref().is_some_and(Holding::is_empty) => Vec::new(),
             Databases::These(numbers) => numbers.clone(),
             Databases::All if node.server.databases.is_empty() => vec![0],
             Databases::All => node.server.databases.keys().copied().collect(),
@@ -237,22 +251,22 @@ impl Job {
             // One that is out of range is an error now, and not when its turn comes.
             let selected = node.connection.select(db);
             selected.map_err(|error| error.at(&node.name))?;
-            shares.push(self.share(&node, nodes, db, earlier));
+            let earlier = progress.earlier.get(&db).cloned();
+            let known = Known::new(holding.clone(), earlier.unwrap_or_default());
+            shares.push(self.share(&node, nodes, db, known));
         }
-        Ok(Crew { node, shares })
+        Ok(Crew {
+            node,
+            holding,
+            shares,
+        })
     }
 
     /// The keys of one database that the tables want.
-    pub fn share(&self, node: &Node, nodes: usize, db: u32, earlier: &Earlier) -> Share {
+    pub fn share(&self, node: &Node, nodes: usize, db: u32, known: Known) -> Share {
         let specs = self.tables.iter().map(|one| one.table.spec());
         let wants: Vec<_> = specs.map(wants).collect();
-        let work = Work::select(
-            &node.server,
-            node.state.holding.as_ref(),
-            self.read.selection.of(db),
-            &wants,
-            earlier.get(&db).cloned().unwrap_or_default(),
-        );
+        let work = Work::select(&node.server, self.read.selection.of(db), &wants, known);
         let beside = self.tables.len() * nodes - 1;
         let tasks = self.tables.iter().enumerate().map(|(place, one)| Task {
             table: one.table,

@@ -13,7 +13,7 @@ use crate::receipt::{Count, Receipt};
 use crate::resp::{Commands, Replies};
 use crate::tables::{At, Context, Origin, Outcome, Piece, Size, Spec, Table};
 use crate::topology::Node;
-use crate::visit::{InPages, Visited, Visitor, Wants, visit};
+use crate::visit::{InPages, Redirected, Visited, Visitor, Wants, visit};
 
 /// What a thread needs to read its part of one table.
 pub struct Task {
@@ -67,7 +67,10 @@ pub fn read_share(
         }
     }
     visited.outcome = visited.outcome.map_err(|error| error.at(&node.name));
-    visited.redirected = visited.redirected.map(|error| error.at(&node.name));
+    visited.redirected = visited.redirected.map(|redirected| Redirected {
+        error: redirected.error.at(&node.name),
+        ..redirected
+    });
     visited
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A pass reads the nodes side by side, and then asks whether what they hold is still the same.
 //! If it is, every key that was there throughout was named, once. If not, a key may have moved
-//! from a node that had not come to it to one that was past it. Then the nodes are found anew and
-//! scanned in another pass, which leaves out what was read already. That is known exactly as long
+//! from a node that had not come to it to one that was past it. Then the nodes are found anew, and
+//! the slots in question are scanned in another pass, which leaves out what was read already. That is known exactly as long
 //! as not more keys were named than are remembered; with more, the read fails and says what moved.
 
 use std::collections::HashSet;
@@ -14,13 +14,13 @@ use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Message;
-use super::job::{Crew, Earlier, Job};
+use super::job::{Crew, Job, Progress};
 use super::node::read_share;
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::tables::Key;
-use crate::topology::{Holding, Node};
-use crate::visit::Visited;
+use crate::topology::{Holding, Node, Slots};
+use crate::visit::{Redirected, Visited};
 
 /// More passes are not made: servers that change all the time are in trouble.
 const PASSES: usize = 5;
@@ -31,8 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How a pass over a node went.
 struct End {
     outcome: Result<()>,
-    /// Where a key is that could not be read here.
-    redirected: Option<Error>,
+    /// Keys that could not be read here.
+    redirected: Option<Redirected>,
     /// Whether what was not finished was taken back.
     clean: bool,
 }
@@ -61,10 +61,29 @@ impl End {
     }
 
     fn add(&mut self, visited: Visited) {
-        self.redirected = self.redirected.take().or(visited.redirected);
+        self.redirected = joined(self.redirected.take(), visited.redirected);
         self.clean &= visited.clean;
         self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(visited.outcome);
     }
+}
+
+fn joined(one: Option<Redirected>, other: Option<Redirected>) -> Option<Redirected> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.slots.extend(&other.slots);
+            Some(one)
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// How a pass over all nodes went.
+enum Pass {
+    /// All is read.
+    Whole,
+    /// Something moved, and what of it another pass is to read: these slots, or all.
+    Changed(Error, Option<Slots>),
+    Failed(Error),
 }
 
 /// Reads all that there is to read.
@@ -74,14 +93,16 @@ pub fn read(
     sender: &SyncSender<Message>,
     cancel: &Cancel,
 ) -> Result<()> {
-    let mut earlier = Earlier::new();
+    let mut progress = Progress::default();
     for pass in 1..=PASSES {
-        let trouble = match read_pass(job, &mut crews, sender, cancel) {
-            (Ok(()), _) => return Ok(()),
-            (Err(error), true) if pass < PASSES => error,
-            (Err(error), _) => return Err(error),
+        let (trouble, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
+            Pass::Whole => return Ok(()),
+            Pass::Failed(error) => return Err(error),
+            Pass::Changed(error, _) if pass == PASSES => return Err(error),
+            Pass::Changed(error, slots) => (error, slots),
         };
-        if !remember(crews, &mut earlier) {
+        progress.slots = slots;
+        if !remember(crews, &mut progress) {
             return Err(trouble.at(
                 "so many keys were read by then that it is not known of each whether it was; \
                  read again",
@@ -90,43 +111,59 @@ pub fn read(
         job.warn(&format!(
             "the servers changed while they were read, and were scanned once more: {trouble}"
         ));
-        crews = find_anew(job, &earlier, &trouble, cancel)?;
+        crews = find_anew(job, &progress, &trouble, cancel)?;
     }
     Ok(())
 }
 
-/// One pass over all nodes: what went wrong, and whether another pass can mend it.
 fn read_pass(
     job: &Job,
     crews: &mut [Crew],
+    progress: &Progress,
     sender: &SyncSender<Message>,
     cancel: &Cancel,
-) -> (Result<()>, bool) {
+) -> Pass {
     let mut ends = read_nodes(job, crews, sender, cancel);
     if ends.iter().all(|end| end.outcome.is_ok()) {
         ends.extend(read_arrived(job, crews, sender, cancel));
     }
     let mends = ends.iter().all(|end| end.clean && end.is_mendable(job));
+    let again = |error| match mends {
+        true => Pass::Changed(error, progress.slots.clone()),
+        false => Pass::Failed(error),
+    };
     // Those that were only stopped have nothing to say.
     let stopped = |end: &End| matches!(&end.outcome, Err(error) if error.is_interrupt());
     ends.sort_by_key(stopped);
     let mut redirected = None;
     for end in ends {
         if let Err(error) = end.outcome {
-            return (Err(error), mends);
+            return again(error);
         }
-        // Those that are sent to the other node of a slot that is being moved are read there.
-        redirected = redirected.or(end.redirected.filter(|error| !error.is_asking()));
+        redirected = joined(redirected, end.redirected);
     }
     let nodes = crews.iter_mut().map(|crew| &mut crew.node).collect();
     match (job.topology.moved(nodes, cancel), redirected) {
-        (Ok(None), None) => (Ok(()), false),
-        (Ok(None), Some(error)) => (Err(error), true),
-        (Ok(Some(moved)), _) => (Err(Error::TopologyChanged(moved)), true),
-        (Err(error), _) => {
-            let mends = is_passing(&error);
-            (Err(error), mends)
+        (Ok(None), None) => Pass::Whole,
+        (Ok(None), Some(redirected)) => again(redirected.error),
+        (Ok(Some(changes)), redirected) => {
+            let error = Error::TopologyChanged(changes.what);
+            // Slots that stayed where they were are read, whatever becomes of them later.
+            let mut left = match (changes.slots, &progress.slots) {
+                (Some(slots), Some(pending)) => Some(slots.both(pending)),
+                (Some(slots), None) => Some(slots),
+                (None, pending) => pending.clone(),
+            };
+            if let (Some(left), Some(redirected)) = (&mut left, redirected) {
+                left.extend(&redirected.slots);
+            }
+            match left {
+                Some(slots) if slots.is_empty() => Pass::Whole,
+                left => Pass::Changed(error, left),
+            }
         }
+        (Err(error), _) if is_passing(&error) => Pass::Changed(error, progress.slots.clone()),
+        (Err(error), _) => Pass::Failed(error),
     }
 }
 
@@ -196,7 +233,7 @@ fn read_arrived(
     let nodes = crews.len();
     let mut ends = Vec::new();
     for crew in crews {
-        let holding = crew.node.state.holding.clone().unwrap_or_default();
+        let holding = crew.holding.clone().unwrap_or_default();
         if holding.arriving.is_empty() {
             continue;
         }
@@ -205,14 +242,13 @@ fn read_arrived(
             Err(error) => end = End::failed(error.at(&crew.node.name), true),
             Ok((mut node, keys)) => {
                 for share in &mut crew.shares {
-                    let mut arrived = job.share(&node, nodes, share.db, &Earlier::new());
-                    std::mem::swap(&mut arrived.work.known, &mut share.work.known);
-                    arrived
-                        .work
-                        .only(keys.iter().filter(|key| !had.contains(*key)));
+                    let known = std::mem::take(&mut share.work.known);
+                    let mut arrived = job.share(&node, nodes, share.db, known);
+                    let keys = keys.iter().filter(|key| !had.contains(*key));
+                    arrived.work.only(keys);
                     node.connection.set_asking();
                     end.add(read_share(&mut node, &mut arrived, job, sender));
-                    std::mem::swap(&mut arrived.work.known, &mut share.work.known);
+                    share.work.known = arrived.work.known;
                 }
             }
         }
@@ -238,7 +274,7 @@ fn arrived_at(
 }
 
 /// Keeps what was read from being read again; false where not all of it is remembered.
-fn remember(crews: Vec<Crew>, earlier: &mut Earlier) -> bool {
+fn remember(crews: Vec<Crew>, progress: &mut Progress) -> bool {
     let shares = crews.into_iter().flat_map(|crew| crew.shares);
     let seen: Vec<_> = shares
         .map(|share| (share.db, share.work.known.seen))
@@ -246,13 +282,18 @@ fn remember(crews: Vec<Crew>, earlier: &mut Earlier) -> bool {
     let whole = seen.iter().all(|(_, seen)| seen.is_whole());
     for (db, seen) in seen {
         // The last pass had it in common with nobody else, and is over.
-        Arc::make_mut(earlier.entry(db).or_default()).push(Arc::new(seen));
+        Arc::make_mut(progress.earlier.entry(db).or_default()).push(Arc::new(seen));
     }
     whole
 }
 
 /// Looks for the servers until they can be found again.
-fn find_anew(job: &Job, earlier: &Earlier, trouble: &Error, cancel: &Cancel) -> Result<Vec<Crew>> {
+fn find_anew(
+    job: &Job,
+    progress: &Progress,
+    trouble: &Error,
+    cancel: &Cancel,
+) -> Result<Vec<Crew>> {
     let began = Instant::now();
     let mut wait = FIRST_PAUSE;
     loop {
@@ -260,7 +301,9 @@ fn find_anew(job: &Job, earlier: &Earlier, trouble: &Error, cancel: &Cancel) -> 
         wait = (wait * 2).min(LONGEST_PAUSE);
         let found = job.topology.nodes(cancel).and_then(|nodes| {
             let count = nodes.len();
-            let crews = nodes.into_iter().map(|node| job.crew(node, count, earlier));
+            let crews = nodes
+                .into_iter()
+                .map(|node| job.crew(node, count, progress));
             crews.collect()
         });
         match found {

@@ -2,6 +2,7 @@
 //! a file here: how to come to the nodes that together hold all keys, and what of each must not
 //! change while it is read.
 
+mod changes;
 mod cluster;
 mod sentinel;
 mod server;
@@ -12,6 +13,7 @@ mod standalone;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use changes::Changes;
 pub use server::{Keyspace, Product, Role, Server};
 pub use slots::{Holding, Slots, slot_of};
 
@@ -133,16 +135,15 @@ pub trait Topology: Send + Sync {
     }
 
     /// What is no longer as it was when the nodes were found; None where all is.
-    fn moved(&self, nodes: Vec<&mut Node>, cancel: &Cancel) -> Result<Option<String>> {
+    fn moved(&self, nodes: Vec<&mut Node>, cancel: &Cancel) -> Result<Option<Changes>> {
         let changes = side_by_side(nodes, cancel, |node: &mut Node, here| {
             node.set_cancel(here);
             let now = self.state(node, here);
             node.set_cancel(cancel);
             let now = now.map_err(|error| error.at(&node.name))?;
-            Ok(difference(&node.name, &node.state, &now))
+            Ok(Changes::between(&node.name, &node.state, &now))
         })?;
-        let changes: Vec<_> = changes.into_iter().flatten().collect();
-        Ok((!changes.is_empty()).then(|| changes.join("; ")))
+        Ok(changes.into_iter().flatten().reduce(Changes::and))
     }
 }
 
@@ -224,43 +225,6 @@ fn agreed<T>(cancel: &Cancel, mut give: impl FnMut() -> Result<T>) -> Result<T> 
         }
     }
     give()
-}
-
-/// What a node says now that it did not say then.
-fn difference(name: &str, then: &State, now: &State) -> Option<String> {
-    if then == now {
-        return None;
-    }
-    if now.role != then.role {
-        return Some(format!("{name} became a {}", now.role));
-    }
-    if now.run_id != then.run_id {
-        return Some(format!("another server answers for {name}"));
-    }
-    if let (Some(then), Some(now)) = (&then.holding, &now.holding) {
-        let moved = then.owned.difference(&now.owned);
-        if !moved.is_empty() {
-            let way = match moved.len() {
-                1 => "slot",
-                _ => "slots",
-            };
-            return Some(format!("{way} {moved} came to {name} or went from it"));
-        }
-        if then != now {
-            let open = |holding: &Holding| {
-                let mut open = Slots::default();
-                for slot in holding.leaving.keys().chain(holding.arriving.keys()) {
-                    open.insert(*slot..=*slot);
-                }
-                open
-            };
-            let slots = open(then).difference(&open(now));
-            return Some(format!("slots {slots} began or ceased to move at {name}"));
-        }
-    }
-    Some(format!(
-        "{name} was given slots, or lost and got them again"
-    ))
 }
 
 /// How long to look for the nodes of a deployment that is just changing: a failover takes some

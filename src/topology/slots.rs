@@ -23,11 +23,11 @@ pub fn slot_of(key: &[u8]) -> u16 {
 
 /// A set of slots.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Slots([u64; SLOTS as usize / 64]);
+pub struct Slots(Box<[u64]>);
 
 impl Default for Slots {
     fn default() -> Self {
-        Slots([0; SLOTS as usize / 64])
+        Slots(vec![0; usize::from(SLOTS) / 64].into_boxed_slice())
     }
 }
 
@@ -44,15 +44,24 @@ impl Slots {
     }
 
     pub fn extend(&mut self, others: &Slots) {
-        for (word, other) in self.0.iter_mut().zip(&others.0) {
+        for (word, other) in self.0.iter_mut().zip(others.0.iter()) {
             *word |= other;
         }
+    }
+
+    /// Those in both.
+    pub fn both(&self, others: &Slots) -> Slots {
+        let mut both = self.clone();
+        for (word, other) in both.0.iter_mut().zip(others.0.iter()) {
+            *word &= other;
+        }
+        both
     }
 
     /// Those in exactly one of both.
     pub fn difference(&self, others: &Slots) -> Slots {
         let mut differing = self.clone();
-        for (word, other) in differing.0.iter_mut().zip(&others.0) {
+        for (word, other) in differing.0.iter_mut().zip(others.0.iter()) {
             *word ^= other;
         }
         differing
@@ -120,6 +129,22 @@ pub struct Holding {
     pub leaving: BTreeMap<u16, String>,
     /// Slots of another node that are being given to this one.
     pub arriving: BTreeMap<u16, String>,
+}
+
+impl Holding {
+    pub fn is_empty(&self) -> bool {
+        self.owned.is_empty() && self.arriving.is_empty()
+    }
+
+    /// What of these slots it has.
+    #[must_use]
+    pub fn within(&self, slots: &Slots) -> Holding {
+        let mut part = self.clone();
+        part.owned = part.owned.both(slots);
+        part.leaving.retain(|slot, _| slots.contains(*slot));
+        part.arriving.retain(|slot, _| slots.contains(*slot));
+        part
+    }
 }
 
 #[cfg(test)]

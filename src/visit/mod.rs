@@ -24,10 +24,11 @@ use crate::error::{Denied, Error, Result, show};
 use crate::options::{OnDenied, ReadOptions};
 use crate::pace::{Pace, Weight};
 use crate::tables::{Key, Piece, Size};
+use crate::topology::{Slots, slot_of};
 
 pub use pages::InPages;
 pub use visitor::{Visitor, Wants};
-pub use work::Work;
+pub use work::{Earlier, Known, Work};
 
 /// Flights of pieces under way, where there are pieces for more than one.
 const FLIGHTS_OF_PIECES: usize = 2;
@@ -70,12 +71,20 @@ pub struct Manner {
     pub resumable: bool,
 }
 
+/// What the server says of keys that are at another node for good.
+#[derive(Debug)]
+pub struct Redirected {
+    /// Of the first of them.
+    pub error: Error,
+    pub slots: Slots,
+}
+
 /// How a visit ended.
 #[derive(Debug)]
 pub struct Visited {
     pub outcome: Result<()>,
-    /// Where the keys are that could not be read since they have moved to another node.
-    pub redirected: Option<Error>,
+    /// Keys that could not be read, since they have moved to another node.
+    pub redirected: Option<Redirected>,
     /// Whether all that was begun was finished or taken back, so that another visit can go on.
     pub clean: bool,
 }
@@ -124,7 +133,7 @@ struct Visit<'a, 'v> {
     at_hand: Vec<Key>,
     /// Whether rows of these are still there.
     half_read: bool,
-    redirected: Option<Error>,
+    redirected: Option<Redirected>,
 }
 
 /// Visits all keys of a work.
@@ -181,7 +190,9 @@ pub fn visit_once(
     };
     let visited = visit(connection, &mut work, visitors, read, manner);
     visited.outcome?;
-    visited.redirected.map_or(Ok(()), Err)
+    visited
+        .redirected
+        .map_or(Ok(()), |redirected| Err(redirected.error))
 }
 
 impl Visit<'_, '_> {
@@ -368,10 +379,16 @@ impl Visit<'_, '_> {
     /// Leaves a key to the node that has it now.
     fn redirect(&mut self, error: Error, key: &[u8]) {
         self.work.known.forget(key);
-        // One that has moved for good says more than one that is just moving.
-        if self.redirected.as_ref().is_none_or(Error::is_asking) {
-            self.redirected = Some(of_key(error, key));
+        // One of a slot that is just being moved is read there as soon as this node is through.
+        if error.is_asking() {
+            return;
         }
+        let redirected = self.redirected.get_or_insert_with(|| Redirected {
+            error: of_key(error, key),
+            slots: Slots::default(),
+        });
+        let slot = slot_of(key);
+        redirected.slots.insert(slot..=slot);
     }
 }
 

@@ -38,27 +38,15 @@ pub(super) enum Way {
 }
 
 impl Work {
-    /// The keys that rules choose and visitors want; those that came `earlier` are left out, and
-    /// those that do not count at this node.
-    pub fn select(
-        server: &Server,
-        holding: Option<&Holding>,
-        rules: &[Rule],
-        wants: &[Wants],
-        earlier: Arc<Vec<Arc<Seen>>>,
-    ) -> Self {
+    /// The keys that rules choose and visitors want, without those that are known.
+    pub fn select(server: &Server, rules: &[Rule], wants: &[Wants], known: Known) -> Self {
         let all = wants.iter().position(|wants| *wants == Wants::All);
         let mut types: Vec<_> = wants.iter().filter_map(Wants::key_type).collect();
         types.dedup();
         let mut work = Work {
             teller: all.filter(|_| !types.is_empty()),
             scans_by_type: server.scans_by_type(),
-            known: Known {
-                seen: Seen::default(),
-                earlier,
-                holding: holding.cloned(),
-                leaving: HashSet::new(),
-            },
+            known,
             ..Work::pieces([])
         };
         if wants.iter().all(|wants| *wants == Wants::Nothing) {
@@ -129,12 +117,14 @@ impl Work {
     }
 }
 
+/// What came in passes before this one.
+pub type Earlier = Arc<Vec<Arc<Seen>>>;
+
 /// Which keys came already, and which count at this node.
 #[derive(Default)]
 pub struct Known {
     pub seen: Seen,
-    /// What came in passes before this one.
-    earlier: Arc<Vec<Arc<Seen>>>,
+    earlier: Earlier,
     /// None where all keys are here.
     holding: Option<Holding>,
     /// Keys of slots that are being given away.
@@ -150,6 +140,15 @@ pub(super) enum Admitted {
 }
 
 impl Known {
+    /// Where these slots count, or all keys; those that came earlier are left out.
+    pub fn new(holding: Option<Holding>, earlier: Earlier) -> Self {
+        Known {
+            holding,
+            earlier,
+            ..Known::default()
+        }
+    }
+
     /// Says of a key that was named whether it is new.
     pub(super) fn admit(&mut self, key: &[u8]) -> Admitted {
         let slot = self.holding.as_ref().map(|_| slot_of(key));

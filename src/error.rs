@@ -33,6 +33,9 @@ pub enum Error {
     /// What is wrong with an encrypted connection, and what to do.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The same of a server that did not answer, as one does that speaks no TLS, or is down.
+    #[error("TLS: {0}")]
+    TlsUnanswered(String),
     /// The servers that hold the keys are others by now: what moved, and what to do.
     #[error("{0}")]
     TopologyChanged(String),
@@ -121,7 +124,10 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self.root(),
-            Error::Unreachable(_) | Error::Lost(_) | Error::Timeout { .. }
+            Error::Unreachable(_)
+                | Error::Lost(_)
+                | Error::Timeout { .. }
+                | Error::TlsUnanswered(_)
         )
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::connection::Cancel;
 use crate::error::Result;
-use crate::options::{Databases, Options};
+use crate::options::Options;
 use crate::permissions::refused;
 use crate::tables::{Sends, TABLES, Without};
 use crate::topology::{self, Node, Role};
@@ -21,22 +21,31 @@ pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
     let mut found = topology::find(&connect, cancel)?;
     let dialer = found.topology.dialer();
     let mut tables = serde_json::Map::new();
-    if let Some(first) = found.nodes.first() {
-        let mut probe = first.open_again(dialer, cancel)?;
-        for table in TABLES {
+    // Each node has users of its own.
+    let mut probes = Vec::new();
+    for node in &found.nodes {
+        probes.push(node.open_again(dialer, cancel)?);
+    }
+    for table in TABLES {
+        let mut all: Vec<Sends> = Vec::new();
+        for probe in &mut probes {
             let refused = refused(&mut probe.connection, &table.sends())
                 .map_err(|error| error.at(&probe.name))?;
-            tables.insert(table.spec().name.to_owned(), describe(&refused));
+            all.extend(
+                refused
+                    .iter()
+                    .filter(|one| !all.contains(one))
+                    .collect::<Vec<_>>(),
+            );
         }
+        tables.insert(table.spec().name.to_owned(), describe(&all));
     }
     let chosen = options.databases()?;
     let mut databases: BTreeMap<u32, (u64, Option<u64>)> = BTreeMap::new();
     for node in &mut found.nodes {
-        if let Databases::These(numbers) = &chosen {
-            for db in numbers {
-                let selected = node.connection.select(*db);
-                selected.map_err(|error| error.at(&node.name))?;
-            }
+        for db in chosen.numbers() {
+            let selected = node.connection.select(*db);
+            selected.map_err(|error| error.at(&node.name))?;
         }
         for (db, keyspace) in &node.server.databases {
             let (keys, expires) = databases.entry(*db).or_insert((0, Some(0)));

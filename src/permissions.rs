@@ -56,6 +56,8 @@ pub fn commands(grant: &Grant<'_>) -> Vec<&'static str> {
             "cluster|countkeysinslot",
             "cluster|getkeysinslot",
             "asking",
+            "multi",
+            "exec",
         ]);
         if grant.read_from == ReadFrom::Replica {
             commands.push("readonly");

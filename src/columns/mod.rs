@@ -30,8 +30,8 @@ const BATCH_ROWS: usize = 64 * 1024;
 /// … or at so many bytes, so that a few batches under way stay small beside a worker's memory.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Tables that are read together have smaller batches, down to this part of that.
-const MOST_PARTS: usize = 4;
+/// Tables and nodes that are read together have smaller batches, down to this part of that.
+const MOST_PARTS: usize = 32;
 
 /// Builds the batches of one table.
 pub struct Rows {

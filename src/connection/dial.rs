@@ -101,7 +101,7 @@ impl Dialer {
                     .as_ref()
                     .is_some_and(|tls| !has_certificate(tls)) =>
             {
-                Error::Tls(format!(
+                Error::TlsUnanswered(format!(
                     "the server hung up right after the handshake; it may be that {WANTS_CERTIFICATE}"
                 ))
             }

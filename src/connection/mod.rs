@@ -170,6 +170,11 @@ impl Connection {
         Replies::new(&mut self.decoder, commands).after_asking(self.asking)
     }
 
+    /// As `replies`, to commands that followed no ASKING, or in the middle of a reply.
+    pub fn replies_unasked(&mut self, values: usize) -> Replies<'_> {
+        Replies::new(&mut self.decoder, values)
+    }
+
     /// Reply bytes pulled so far.
     pub fn consumed(&self) -> u64 {
         self.decoder.consumed()
@@ -235,7 +240,7 @@ impl Connection {
             match self.value(depth) {
                 Ok(value) if nth >= skipped => values.push(value),
                 Ok(_) => {}
-                Err(error @ (Error::Refused { .. } | Error::PermissionDenied { .. })) => {
+                Err(error) if error.is_refusal() => {
                     refused.get_or_insert(error);
                 }
                 Err(error) => {

@@ -226,7 +226,7 @@ impl TlsStream {
             match stream.pull() {
                 Ok(0) => {
                     let text = "the server hung up in the TLS handshake; does it speak TLS there?";
-                    return Err(io::Error::other(Error::Tls(text.to_owned())));
+                    return Err(io::Error::other(Error::TlsUnanswered(text.to_owned())));
                 }
                 Ok(_) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -304,7 +304,7 @@ impl AsFd for TlsStream {
 /// A server without TLS takes the handshake for the beginning of a command, and waits for its end.
 fn explain_silence(error: io::Error) -> io::Error {
     match error.downcast::<Error>() {
-        Ok(Error::Timeout { seconds, option }) => io::Error::other(Error::Tls(format!(
+        Ok(Error::Timeout { seconds, option }) => io::Error::other(Error::TlsUnanswered(format!(
             "no answer to the handshake within {seconds} s (option `{option}`), as of a server \
              that does not speak TLS at this port"
         ))),

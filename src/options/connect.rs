@@ -15,7 +15,7 @@ const SENTINEL_PORT: u16 = 26_379;
 impl Options {
     /// What is needed to connect; resolves references.
     pub fn connection(&self) -> Result<ConnectionOptions> {
-        let mode = self.mode()?;
+        let mode = self.known_mode()?;
         let mut options = ConnectionOptions {
             mode,
             seeds: self.seeds(mode)?,
@@ -70,6 +70,14 @@ impl Options {
             "cluster" => Mode::Cluster,
             "sentinel" => Mode::Sentinel,
             _ => Mode::Auto,
+        })
+    }
+
+    /// The same, where the name of a primary leaves nothing to ask.
+    fn known_mode(&self) -> Result<Mode> {
+        Ok(match self.mode()? {
+            Mode::Auto if self.values.contains_key("sentinel_master") => Mode::Sentinel,
+            mode => mode,
         })
     }
 
@@ -172,10 +180,12 @@ impl Options {
     /// Refuses options that mean nothing in the mode that is asked for.
     fn check_mode(&self, options: &ConnectionOptions) -> Result<()> {
         let said = |name: &str| self.values.contains_key(name);
-        let sentinels = matches!(options.mode, Mode::Sentinel | Mode::Auto);
         for name in ["sentinel_master", "sentinel_username", "sentinel_password"] {
-            if said(name) && !sentinels {
-                return Err(needs(name, "mode` = `sentinel"));
+            if said(name) && options.mode != Mode::Sentinel {
+                return Err(match options.mode {
+                    Mode::Auto => needs(name, "sentinel_master"),
+                    _ => needs(name, "mode` = `sentinel"),
+                });
             }
         }
         if options.mode == Mode::Sentinel && !said("sentinel_master") {

@@ -67,6 +67,14 @@ pub enum Databases {
 }
 
 impl Databases {
+    /// Those that are named.
+    pub fn numbers(&self) -> &[u32] {
+        match self {
+            Databases::All => &[],
+            Databases::These(numbers) => numbers,
+        }
+    }
+
     /// Whether there may be more than one, so that rows have to tell.
     pub fn may_be_many(&self) -> bool {
         !matches!(self, Databases::These(numbers) if numbers.len() == 1)

@@ -12,7 +12,7 @@ use crate::offset::{EntryId, Position, Positions, Start};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::tables::{At, Piece};
-use crate::topology::Node;
+use crate::topology::{Node, Role};
 
 use cap::cap;
 use reach::{scan_reach, unread_positions};
@@ -93,6 +93,16 @@ pub fn draft(
     let mut ranges = Vec::new();
     for (key, reach) in now {
         let through = reach.position;
+        // A replica that is behind the offset has nothing to say of what came after it.
+        if let Some(read) = start
+            .positions(db)
+            .and_then(|positions| positions.get(&key))
+            && node.server.role == Role::Replica
+            && through.id < read.id
+        {
+            end.insert(key, *read);
+            continue;
+        }
         let range = Range {
             place,
             start: begin(&key, start, db, through, options)?,

@@ -33,11 +33,18 @@ impl LakeflowConnect {
     fn test_connection<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let outcome = interruptible(py, |cancel| {
             Ok(self.options.connection().and_then(|options| {
-                let found = topology::find(&options, cancel)?;
+                let mut found = topology::find(&options, cancel)?;
+                let databases = self.options.databases()?;
+                for node in &mut found.nodes {
+                    for db in databases.numbers() {
+                        let selected = node.connection.select(*db);
+                        selected.map_err(|error| error.at(&node.name))?;
+                    }
+                }
                 let nodes = found
                     .nodes
                     .iter()
-                    .map(|node| format!("{} at {}, {}", node.server, node.name, options.databases));
+                    .map(|node| format!("{} at {}, {databases}", node.server, node.name));
                 let nodes: Vec<_> = nodes.collect();
                 let warnings = found.topology.warnings();
                 let warnings = warnings.iter().map(|warning| format!("; {warning}"));

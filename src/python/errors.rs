@@ -26,7 +26,7 @@ pub fn to_python(error: &Error) -> PyErr {
         Error::Configuration(_) => ConfigurationError::new_err(text),
         Error::Unreachable(_) | Error::Lost(_) => RedisConnectionError::new_err(text),
         Error::Timeout { .. } => RedisTimeoutError::new_err(text),
-        Error::Tls(_) => TlsError::new_err(text),
+        Error::Tls(_) | Error::TlsUnanswered(_) => TlsError::new_err(text),
         Error::TopologyChanged(_) | Error::Redirected { .. } => TopologyChangedError::new_err(text),
         Error::Authentication(_) => AuthenticationError::new_err(text),
         Error::PermissionDenied { .. } => PermissionDeniedError::new_err(text),

@@ -114,13 +114,19 @@ fn acl_rules(
         mode: match mode {
             "cluster" => Mode::Cluster,
             "sentinel" => Mode::Sentinel,
-            _ => Mode::Standalone,
+            "standalone" => Mode::Standalone,
+            other => return Err(none_of(other, "standalone, cluster and sentinel")),
         },
         read_from: match read_from {
             "replica" => ReadFrom::Replica,
-            _ => ReadFrom::Primary,
+            "primary" => ReadFrom::Primary,
+            other => return Err(none_of(other, "primary and replica")),
         },
         selects,
     };
     Ok(permissions::acl_rules(&grant))
+}
+
+fn none_of(given: &str, choices: &str) -> PyErr {
+    Error::Configuration(format!("{given:?} is none of {choices}")).into()
 }

@@ -199,17 +199,20 @@ impl Job {
             if !self.tables.iter().any(|wants| wants.start.is_some()) {
                 return Ok((crews, ends));
             }
-            self.check_closed(&crews)?;
-            self.add_streams(&mut crews, &mut ends)?;
+            let planned_so_far = self
+                .check_closed(&crews)
+                .and_then(|()| self.add_streams(&mut crews, &mut ends));
             let planned = crews.iter_mut().map(|crew| &mut crew.node).collect();
-            let Some(moved) = self.topology.moved(planned, cancel)? else {
-                return Ok((crews, ends));
+            let moved = match planned_so_far {
+                Ok(()) => match self.topology.moved(planned, cancel)? {
+                    None => return Ok((crews, ends)),
+                    Some(moved) => Error::TopologyChanged(moved.what),
+                },
+                Err(error) if error.is_topology() => error,
+                Err(error) => return Err(error),
             };
             if tried == PLANS {
-                return Err(Error::TopologyChanged(format!(
-                    "the servers change all the time, so that no plan holds; the last was: {}",
-                    moved.what
-                )));
+                return Err(moved.at("the servers change all the time, so that no plan holds"));
             }
             tried += 1;
             pause(PLAN_PAUSE, cancel)?;
@@ -253,7 +256,11 @@ impl Job {
             selected.map_err(|error| error.at(&node.name))?;
             let earlier = progress.earlier.get(&db).cloned();
             let known = Known::new(holding.clone(), earlier.unwrap_or_default());
-            shares.push(self.share(&node, nodes, db, known));
+            let mut share = self.share(&node, nodes, db, known);
+            if let (Some(holding), Some(_)) = (&holding, &progress.slots) {
+                share.work.list(holding);
+            }
+            shares.push(share);
         }
         Ok(Crew {
             node,

@@ -58,7 +58,7 @@ pub fn read_share(
         },
     };
     // Also what was read before an error: where it is clean, nobody reads it again.
-    if visited.clean {
+    if visited.clean || visited.outcome.is_ok() {
         for visitor in &mut visitors {
             let table = visitor.table();
             let closed = visitor.rows.close();

@@ -2,8 +2,10 @@
 //!
 //! A pass reads the nodes side by side, and then asks whether what they hold is still the same.
 //! If it is, every key that was there throughout was named, once. If not, a key may have moved
-//! from a node that had not come to it to one that was past it. Then the nodes are found anew, and
-//! the slots in question are scanned in another pass, which leaves out what was read already. That is known exactly as long
+//! from a node that had not come to it to one that was past it. Then the nodes are found anew for
+//! another pass, which leaves out what was read already. In a cluster that pass is over the slots in
+//! question alone, and lists the keys of each at a moment at which its owner has all of it; so it
+//! comes to its end while other slots are moving. Elsewhere it is another scan. That is known exactly as long
 //! as not more keys were named than are remembered; with more, the read fails and says what moved.
 
 use std::collections::HashSet;
@@ -19,11 +21,11 @@ use super::node::read_share;
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::tables::Key;
-use crate::topology::{Holding, Node, Slots};
+use crate::topology::{Holding, Node, Role, Slots, is_passing};
 use crate::visit::{Redirected, Visited};
 
 /// More passes are not made: servers that change all the time are in trouble.
-const PASSES: usize = 5;
+const PASSES: usize = 8;
 /// How long to wait before servers that are just changing are looked for again, at first.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -94,14 +96,24 @@ pub fn read(
     cancel: &Cancel,
 ) -> Result<()> {
     let mut progress = Progress::default();
-    for pass in 1..=PASSES {
+    let mut pass = 1;
+    loop {
         let (trouble, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
             Pass::Whole => return Ok(()),
             Pass::Failed(error) => return Err(error),
             Pass::Changed(error, _) if pass == PASSES => return Err(error),
             Pass::Changed(error, slots) => (error, slots),
         };
-        progress.slots = slots;
+        // Slots are listed where they are owned, and replicas own none.
+        let clustered = crews.iter().any(|crew| crew.holding.is_some());
+        if clustered
+            && crews
+                .iter()
+                .any(|crew| crew.node.state.role == Role::Replica)
+        {
+            return Err(trouble.at("the cluster changed while its replicas were read; read again"));
+        }
+        progress.slots = clustered.then(|| slots.unwrap_or_else(Slots::all));
         if !remember(crews, &mut progress) {
             return Err(trouble.at(
                 "so many keys were read by then that it is not known of each whether it was; \
@@ -109,11 +121,11 @@ pub fn read(
             ));
         }
         job.warn(&format!(
-            "the servers changed while they were read, and were scanned once more: {trouble}"
+            "the servers changed while they were read, and what moved was read once more: {trouble}"
         ));
         crews = find_anew(job, &progress, &trouble, cancel)?;
+        pass += 1;
     }
-    Ok(())
 }
 
 fn read_pass(
@@ -127,7 +139,8 @@ fn read_pass(
     if ends.iter().all(|end| end.outcome.is_ok()) {
         ends.extend(read_arrived(job, crews, sender, cancel));
     }
-    let mends = ends.iter().all(|end| end.clean && end.is_mendable(job));
+    let clean = ends.iter().all(|end| end.clean);
+    let mends = clean && ends.iter().all(|end| end.is_mendable(job));
     let again = |error| match mends {
         true => Pass::Changed(error, progress.slots.clone()),
         false => Pass::Failed(error),
@@ -142,28 +155,47 @@ fn read_pass(
         }
         redirected = joined(redirected, end.redirected);
     }
-    let nodes = crews.iter_mut().map(|crew| &mut crew.node).collect();
-    match (job.topology.moved(nodes, cancel), redirected) {
-        (Ok(None), None) => Pass::Whole,
-        (Ok(None), Some(redirected)) => again(redirected.error),
-        (Ok(Some(changes)), redirected) => {
-            let error = Error::TopologyChanged(changes.what);
-            // Slots that stayed where they were are read, whatever becomes of them later.
-            let mut left = match (changes.slots, &progress.slots) {
-                (Some(slots), Some(pending)) => Some(slots.both(pending)),
-                (Some(slots), None) => Some(slots),
-                (None, pending) => pending.clone(),
-            };
-            if let (Some(left), Some(redirected)) = (&mut left, redirected) {
-                left.extend(&redirected.slots);
-            }
-            match left {
-                Some(slots) if slots.is_empty() => Pass::Whole,
-                left => Pass::Changed(error, left),
-            }
+    let moved = match &progress.slots {
+        None => {
+            let nodes = crews.iter_mut().map(|crew| &mut crew.node).collect();
+            job.topology.moved(nodes, cancel)
         }
-        (Err(error), _) if is_passing(&error) => Pass::Changed(error, progress.slots.clone()),
-        (Err(error), _) => Pass::Failed(error),
+        // What was listed was there at one moment.
+        Some(_) => Ok(None),
+    };
+    let mut left = Slots::default();
+    for share in crews.iter().flat_map(|crew| &crew.shares) {
+        left.extend(&share.work.pending());
+    }
+    let mut why = (!left.is_empty()).then(|| {
+        let what = format!("slots {left} were moving when they were to be listed");
+        Error::TopologyChanged(what)
+    });
+    let mut everything = false;
+    match moved {
+        Ok(None) => {}
+        Ok(Some(changes)) => {
+            match changes.slots {
+                Some(slots) => left.extend(&slots),
+                None => everything = true,
+            }
+            why = Some(Error::TopologyChanged(changes.what));
+        }
+        Err(error) if is_passing(&error) => {
+            everything = true;
+            why = Some(error);
+        }
+        Err(error) => return Pass::Failed(error),
+    }
+    if let Some(redirected) = redirected {
+        left.extend(&redirected.slots);
+        why.get_or_insert(redirected.error);
+    }
+    match why {
+        None => Pass::Whole,
+        // A key that only some of the tables have is not read once more.
+        Some(error) if !clean => Pass::Failed(error),
+        Some(error) => Pass::Changed(error, (!everything).then_some(left)),
     }
 }
 
@@ -270,6 +302,16 @@ fn arrived_at(
     for slot in holding.arriving.keys() {
         keys.extend(node.keys_in_slot(*slot)?);
     }
+    let now = job
+        .topology
+        .state(&mut node, cancel)?
+        .holding
+        .unwrap_or_default();
+    let still = |slot: &u16| now.arriving.contains_key(slot) || now.owned.contains(*slot);
+    if let Some(slot) = holding.arriving.keys().find(|slot| !still(slot)) {
+        let what = format!("slot {slot} ceased to move before it had come");
+        return Err(Error::TopologyChanged(what));
+    }
     Ok((node, keys))
 }
 
@@ -317,16 +359,4 @@ fn find_anew(
             other => return other,
         }
     }
-}
-
-/// Whether an error may come of servers that are just changing their parts.
-fn is_passing(error: &Error) -> bool {
-    let waiting = [
-        "LOADING",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "TRYAGAIN",
-        "UNBLOCKED",
-    ];
-    error.is_unreachable() || error.is_topology() || waiting.iter().any(|code| error.is_reply(code))
 }

@@ -3,6 +3,10 @@
 /// Whether a name matches a pattern: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before what is meant as
 /// it stands.
 pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    if name.is_empty() {
+        // Since 6.0 no other pattern matches it, not even `**`.
+        return pattern.is_empty() || pattern == b"*";
+    }
     let (mut p, mut n) = (0, 0);
     // Behind the last `*`, and where what it has swallowed ends.
     let mut star: Option<(usize, usize)> = None;
@@ -70,6 +74,12 @@ fn class(pattern: &[u8], mut p: usize, byte: u8) -> Option<usize> {
         }
     }
     (matched != inverted).then_some(p)
+}
+
+/// Whether it depends on the server's machine what a pattern matches: ranges compare bytes as C's
+/// `char`, of which only those of ASCII are the same everywhere.
+pub fn is_ambiguous(pattern: &[u8]) -> bool {
+    pattern.contains(&b'[') && !pattern.is_ascii()
 }
 
 /// The one name that a pattern matches, where it is a name and no glob.

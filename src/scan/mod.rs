@@ -1,11 +1,13 @@
 //! Naming a node's keys: SCAN, one page after the other, and names that are given.
 
 mod glob;
+mod listing;
 mod select;
 
 use crate::error::Result;
 use crate::resp::{Commands, Replies};
 
+pub use listing::Listing;
 pub use select::{Select, What, selects, types_of};
 
 /// A scan under way.

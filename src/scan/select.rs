@@ -1,6 +1,9 @@
 //! Rules as scans and lookups, such that no key is named by two of them.
 
-use super::glob::{literal, matches};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::glob::{is_ambiguous, literal, matches};
 use crate::options::Rule;
 use crate::tables::Key;
 
@@ -10,8 +13,20 @@ pub struct Select {
     pub what: What,
     /// Only keys of this type are wanted.
     pub key_type: Option<&'static str>,
-    /// Names that match one of these are named by another already.
-    covered: Vec<Vec<u8>>,
+    /// Names that match one of these, or are among them, are named by another already.
+    covered: Arc<Covered>,
+}
+
+#[derive(Debug, Default)]
+struct Covered {
+    patterns: Vec<Vec<u8>>,
+    names: HashSet<Key>,
+}
+
+impl Covered {
+    fn has(&self, name: &[u8]) -> bool {
+        self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +40,7 @@ pub enum What {
 impl Select {
     /// Whether another one names this key.
     pub fn is_covered(&self, name: &[u8]) -> bool {
-        self.covered.iter().any(|pattern| matches(pattern, name))
+        self.covered.has(name)
     }
 
     fn matches(&self, name: &[u8]) -> bool {
@@ -33,15 +48,6 @@ impl Select {
             What::Pattern(None) => true,
             What::Pattern(Some(pattern)) => matches(pattern, name),
             What::Name(one) => **one == *name,
-        }
-    }
-
-    /// A pattern that matches all that it names.
-    fn pattern(&self) -> Vec<u8> {
-        match &self.what {
-            What::Pattern(None) => b"*".to_vec(),
-            What::Pattern(Some(pattern)) => pattern.clone(),
-            What::Name(name) => name.iter().flat_map(|byte| [b'\\', *byte]).collect(),
         }
     }
 }
@@ -66,27 +72,62 @@ pub fn selects(rules: &[Rule], types: Option<&[&'static str]>) -> Vec<Select> {
                 None => What::Pattern(rule.pattern.clone()),
             },
             key_type,
-            covered: Vec::new(),
+            covered: Arc::default(),
         });
     }
     // Lookups last, since most of them are dropped where a scan has the same key.
     selects.sort_by_key(|select| {
         let lookup = matches!(select.what, What::Name(_));
-        (select.key_type.is_some(), lookup)
+        (select.key_type, lookup)
     });
     let mut kept: Vec<Select> = Vec::new();
+    // What those that want any type name, and those that want the type at hand.
+    let mut of_any = Covered::default();
+    let mut of_type = Covered::default();
+    let mut current = None;
     for mut select in selects {
-        let covering =
-            |earlier: &&Select| earlier.key_type.is_none() || earlier.key_type == select.key_type;
-        let covered: Vec<_> = kept.iter().filter(covering).map(Select::pattern).collect();
-        let all = covered.iter().any(|pattern| match &select.what {
-            What::Name(name) => matches(pattern, name),
-            What::Pattern(_) => pattern == b"*",
-        });
-        if !all {
-            select.covered = covered;
-            kept.push(select);
+        if select.key_type != current {
+            current = select.key_type;
+            of_type = Covered::default();
         }
+        let covered = match &select.what {
+            What::Name(name) => of_any.has(name) || of_type.has(name),
+            What::Pattern(_) => [&of_any, &of_type]
+                .iter()
+                .any(|covered| covered.patterns.iter().any(|pattern| pattern == b"*")),
+        };
+        if covered {
+            continue;
+        }
+        let here = if current.is_none() {
+            &mut of_any
+        } else {
+            &mut of_type
+        };
+        match select.what.clone() {
+            What::Name(name) => {
+                here.names.insert(name);
+            }
+            What::Pattern(pattern) => {
+                let pattern = pattern.unwrap_or(b"*".to_vec());
+                let mut all = Covered {
+                    patterns: of_any.patterns.clone(),
+                    names: of_any.names.clone(),
+                };
+                all.patterns.extend(of_type.patterns.iter().cloned());
+                select.covered = Arc::new(all);
+                let here = if current.is_none() {
+                    &mut of_any
+                } else {
+                    &mut of_type
+                };
+                // Keys that two such patterns name are told apart by what was seen.
+                if !is_ambiguous(&pattern) {
+                    here.patterns.push(pattern);
+                }
+            }
+        }
+        kept.push(select);
     }
     kept
 }
@@ -155,7 +196,7 @@ mod tests {
         assert_eq!(selects.len(), 3);
         for name in ["a", "ab", "b", "c"] {
             let expected: &[_] = match name {
-                "a" => &[Some("set"), Some("list")],
+                "a" => &[Some("list"), Some("set")],
                 "ab" | "b" => &[None],
                 _ => &[],
             };

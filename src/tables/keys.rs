@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::sends::{TYPE, Without, sends};
 use super::{At, Context, Facts, Key, Origin, Outcome, Piece, Spec, Table};
 use crate::columns::{Rows, Type, column, key};
-use crate::error::{Error, Result};
+use crate::error::{Denied, Error, Result};
 use crate::resp::{Commands, Replies};
 
 pub struct Keys;
@@ -172,7 +172,11 @@ impl Fact {
     fn told<T>(self, reply: Result<T>, context: &Context) -> Result<Option<T>> {
         let why = match reply {
             Ok(value) => return Ok(Some(value)),
-            Err(Error::PermissionDenied { message, .. }) => message,
+            Err(Error::PermissionDenied {
+                message,
+                denied: Denied::Command,
+                ..
+            }) => message,
             // No permission on 5.0 and before, LFU policy, a renamed or removed command.
             Err(Error::Refused { code, message }) if code == "ERR" => message,
             Err(error) => return Err(error),

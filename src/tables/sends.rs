@@ -44,7 +44,8 @@ impl Sends {
 
 /// Tells sizes beforehand, for tables that can ask for lengths instead.
 pub const MEMORY_USAGE: Sends = sends("memory|usage", &[]).or(Without::But(
-    "sizes are guessed from lengths, so that keys with a few huge elements may not be noticed",
+    "Without MEMORY USAGE, sizes are guessed from lengths, so that a key with a few huge elements may \
+     be asked for in one piece.",
 ));
 
 /// Names keys, and takes none.
@@ -53,8 +54,8 @@ pub const TYPE: Sends = sends("type", &[]);
 pub const TTL: Sends = sends("ttl", &[]);
 
 const UNWATCHED: Without = Without::But(
-    "large keys are read in pages without knowing whether they changed meanwhile, and are counted \
-     as `keys_inconsistent`",
+    "Without WATCH, UNWATCH, MULTI and EXEC, large keys are read in pages without knowing whether \
+     they changed meanwhile, and are counted as `keys_inconsistent`.",
 );
 
 /// What tells whether a key changed while it was read in pages. The last two go together, and

@@ -28,7 +28,9 @@ static SPEC: Spec = Spec {
     cursor_field: Some("entry_id"),
     sends: &[
         MEMORY_USAGE,
-        sends("xlen", &[]).or(Without::But("nothing, where MEMORY USAGE is permitted")),
+        sends("xlen", &[]).or(Without::But(
+            "Without XLEN, streams are read only where MEMORY USAGE is permitted.",
+        )),
         sends("xinfo|stream", &[]),
         sends("xrange", &["0", "0", "COUNT", "1"]),
     ],

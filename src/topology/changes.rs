@@ -37,11 +37,14 @@ impl Changes {
             return Some(Changes { what, slots: None });
         };
         let moved = before.owned.difference(&after.owned);
-        let gained = moved.both(&after.owned);
-        if then.epoch != now.epoch && gained.is_empty() {
-            // It rises when slots are gained: so one came that had gone.
-            let what = format!("slots of {name} went and came back");
-            return Some(Changes { what, slots: None });
+        if then.epoch != now.epoch {
+            // It rises when slots are gained: others may have gone and come back meanwhile.
+            let what = match moved.is_empty() {
+                true => format!("slots of {name} went and came back"),
+                false => format!("slots {moved} came to {name}, and perhaps others again"),
+            };
+            let slots = shard();
+            return Some(Changes { what, slots });
         }
         let mut slots = moved.clone();
         slots.extend(&open(before).difference(&open(after)));
@@ -92,6 +95,7 @@ mod tests {
         State {
             role: Role::Primary,
             run_id: "a".to_owned(),
+            id: String::new(),
             epoch,
             holding: Some(holding),
         }
@@ -113,13 +117,13 @@ mod tests {
         let lost = state(1, &[(0, 7)], &[]);
         assert_eq!(slots(&then, &lost).unwrap(), "8-9");
         let gained = state(2, &[(0, 11)], &[]);
-        assert_eq!(slots(&then, &gained).unwrap(), "10-11");
+        assert_eq!(slots(&then, &gained).unwrap(), "0-11");
         let opened = state(1, &[(0, 9)], &[3]);
         assert_eq!(slots(&then, &opened).unwrap(), "3");
         let opened_and_lost = state(1, &[(0, 8)], &[3]);
         assert_eq!(slots(&then, &opened_and_lost).unwrap(), "3, 9");
         let there_and_back = state(2, &[(0, 9)], &[]);
-        assert_eq!(slots(&then, &there_and_back).unwrap(), "all");
+        assert_eq!(slots(&then, &there_and_back).unwrap(), "0-9");
         let mut replica = state(1, &[(0, 9)], &[]);
         replica.role = Role::Replica;
         assert_eq!(slots(&then, &replica).unwrap(), "0-9");

@@ -1,15 +1,18 @@
 //! A cluster: CLUSTER SLOTS says where the nodes are, and CLUSTER NODES, asked of each primary,
 //! what is there and what is just being moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 
+use super::own_line::{address_of, parse_own_line};
 use super::server::Role;
+use super::shards::{Shard, check_covered, parse_slots};
 use super::slots::{Holding, Slots};
-use super::{Node, State, Topology, agreed, check_replica, first_of, side_by_side};
-use crate::connection::{Cancel, Dialer};
+use super::{Node, State, Topology, agreed, check_replica, first_of, is_passing, side_by_side};
+use crate::connection::{Cancel, Dialer, pause};
 use crate::error::{Error, Result, lock};
 use crate::options::{Address, ConnectionOptions, ReadFrom};
 
@@ -21,14 +24,6 @@ pub struct Cluster {
     at_hand: Mutex<Option<Node>>,
     /// Nodes that were heard of, to be asked where the seeds are gone.
     heard_of: Mutex<Vec<Address>>,
-}
-
-/// A primary and its replicas.
-#[derive(Debug, PartialEq, Eq)]
-struct Shard {
-    slots: Slots,
-    primary: Address,
-    replicas: Vec<Address>,
 }
 
 impl Cluster {
@@ -109,7 +104,34 @@ impl Cluster {
         })?;
         // What the threads heeded is over with them.
         nodes.iter_mut().for_each(|node| node.set_cancel(cancel));
+        self.add_slotless(&mut nodes, cancel)?;
+        check_pairs(&nodes)?;
         Ok(nodes)
+    }
+
+    /// Adds primaries that have no slot yet, and are just being given their first.
+    fn add_slotless(&self, nodes: &mut Vec<Node>, cancel: &Cancel) -> Result<()> {
+        let known = |nodes: &[Node], id: &str| nodes.iter().any(|node| node.state.id == id);
+        let targets = nodes.iter().filter_map(|node| node.state.holding.as_ref());
+        let targets = targets.flat_map(|holding| holding.leaving.values().cloned());
+        for id in targets.collect::<BTreeSet<_>>() {
+            if known(nodes, &id) {
+                continue;
+            }
+            let Some(asked) = nodes.first_mut() else {
+                continue;
+            };
+            let text: String = asked.query_decider(redis::cmd("CLUSTER").arg("NODES"))?;
+            let address = address_of(&text, &id).ok_or_else(|| {
+                Error::TopologyChanged(format!(
+                    "slots are being moved to node {id}, of which nobody knows where it is"
+                ))
+            })?;
+            let mut node = Node::open(&self.dialer, &address, cancel)?;
+            node.state = own_state(&mut node).map_err(|error| error.at(&node.name))?;
+            nodes.push(node);
+        }
+        Ok(())
     }
 
     /// A replica of a shard that is up to date.
@@ -117,10 +139,11 @@ impl Cluster {
         let mut failed = None;
         for address in &shard.replicas {
             let opened = Node::open(&self.dialer, address, cancel).and_then(|mut node| {
-                check_replica(&node)?;
-                node.connection
-                    .set_readonly()
-                    .map_err(|error| error.at(&node.name))?;
+                let ready = check_replica(&node)
+                    .and_then(|()| check_primary(&mut node, &primary.state.id))
+                    .and_then(|()| catch_up(&mut node, &primary, cancel))
+                    .and_then(|()| node.connection.set_readonly());
+                ready.map_err(|error| error.at(&node.name))?;
                 Ok(node)
             });
             match opened {
@@ -135,16 +158,16 @@ impl Cluster {
                         ..node
                     });
                 }
-                Err(error) if error.is_unreachable() || error.is_topology() => failed = Some(error),
+                Err(error) if is_passing(&error) => failed = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        let none = "it has none".to_owned();
-        Err(Error::TopologyChanged(format!(
-            "{}: no replica of it can be read, and `read_from` is `replica`: {}",
-            primary.name,
-            failed.map_or(none, |error| error.to_string())
-        )))
+        let none = || Error::TopologyChanged("it has none".to_owned());
+        let what = format!(
+            "no replica of {} can be read, and `read_from` is `replica`",
+            primary.name
+        );
+        Err(failed.unwrap_or_else(none).at(what))
     }
 }
 
@@ -165,6 +188,8 @@ impl Topology for Cluster {
         node.keeper = Some(keeper);
         node.server = super::Server::identify(&mut node.connection)?;
         check_replica(node)?;
+        let id = node.state.id.clone();
+        check_primary(node, &id)?;
         Ok(State {
             role: node.server.role,
             run_id: node.server.run_id.clone(),
@@ -184,180 +209,87 @@ fn shards_by(mut node: Node) -> Result<(Vec<Shard>, Node)> {
     Ok((shards.map_err(|error| error.at(&node.name))?, node))
 }
 
-fn check_covered(covered: &Slots) -> Result<()> {
-    let missing = covered.missing();
-    if missing.is_empty() {
+/// What is moving is read at both ends: each must say so.
+fn check_pairs(nodes: &[Node]) -> Result<()> {
+    let moves = |open: fn(&Holding) -> &BTreeMap<u16, String>| {
+        nodes.iter().flat_map(move |node| {
+            let holding = node.state.holding.iter();
+            let moves = holding.flat_map(open);
+            moves.map(|(slot, other)| (*slot, node.state.id.as_str(), other.as_str()))
+        })
+    };
+    let given: BTreeSet<_> = moves(|holding| &holding.leaving).collect();
+    let taken = moves(|holding| &holding.arriving).map(|(slot, to, from)| (slot, from, to));
+    let taken: BTreeSet<_> = taken.collect();
+    let name = |id: &str| {
+        let node = nodes.iter().find(|node| node.state.id == id);
+        node.map_or(id.to_owned(), |node| node.name.clone())
+    };
+    let Some((slot, from, to)) = given.symmetric_difference(&taken).next() else {
         return Ok(());
-    }
+    };
     Err(Error::TopologyChanged(format!(
-        "nobody in the cluster has slots {missing}, so that it cannot be read as a whole; \
-         `redis-cli --cluster check` says more"
+        "slot {slot} is being moved from {} to {}, of which only one of them knows; read again, and \
+         if it stays so, end the move by `redis-cli --cluster fix`",
+        name(from),
+        name(to)
     )))
 }
 
 /// What a node says of itself by CLUSTER NODES.
 fn own_state(node: &mut Node) -> Result<State> {
     let text: String = node.connection.query(redis::cmd("CLUSTER").arg("NODES"))?;
-    let (role, epoch, holding) = parse_own_line(&text).ok_or_else(|| {
-        Error::Protocol("CLUSTER NODES says nothing of the node itself".to_owned())
-    })?;
+    let own = parse_own_line(&text).ok_or_else(says_nothing)?;
     Ok(State {
-        role,
+        role: own.role,
         run_id: node.server.run_id.clone(),
-        epoch,
-        holding: Some(holding),
+        id: own.id,
+        epoch: own.epoch,
+        holding: Some(own.holding),
     })
 }
 
-/// The reply to CLUSTER SLOTS: ranges, each with its primary and its replicas.
-fn parse_slots(ranges: &[Vec<Value>], asked: &Address) -> Result<Vec<Shard>> {
-    let mut shards: BTreeMap<Address, Shard> = BTreeMap::new();
-    for range in ranges {
-        let malformed = || Error::Protocol("CLUSTER SLOTS gives no ranges of slots".to_owned());
-        let [Value::Int(first), Value::Int(last), primary, replicas @ ..] = range.as_slice() else {
-            return Err(malformed());
-        };
-        let first = u16::try_from(*first).map_err(|_| malformed())?;
-        let last = u16::try_from(*last).map_err(|_| malformed())?;
-        let primary = parse_endpoint(primary, asked)?;
-        let shard = shards.entry(primary.clone()).or_insert_with(|| Shard {
-            slots: Slots::default(),
-            primary,
-            replicas: Vec::new(),
-        });
-        shard.slots.insert(first..=last);
-        for replica in replicas {
-            let replica = parse_endpoint(replica, asked)?;
-            if !shard.replicas.contains(&replica) {
-                shard.replicas.push(replica);
-            }
-        }
-    }
-    Ok(shards.into_values().collect())
+fn says_nothing() -> Error {
+    Error::Protocol("CLUSTER NODES says nothing of the node itself".to_owned())
 }
 
-/// Where a node says that it is; one that names no host is where the asked one is.
-fn parse_endpoint(node: &Value, asked: &Address) -> Result<Address> {
-    let malformed = || Error::Protocol("CLUSTER SLOTS gives a node without an address".to_owned());
-    let Value::Array(parts) = node else {
-        return Err(malformed());
-    };
-    let (host, Some(Value::Int(port))) = (parts.first(), parts.get(1)) else {
-        return Err(malformed());
-    };
-    let host = match host {
-        Some(Value::BulkString(host)) => String::from_utf8_lossy(host).into_owned(),
-        Some(Value::SimpleString(host)) => host.clone(),
-        Some(Value::Nil) => String::new(),
-        _ => return Err(malformed()),
-    };
-    let host = match (host.as_str(), asked) {
-        ("", Address::Tcp { host, .. }) => host.clone(),
-        ("" | "?", _) => {
-            return Err(Error::Configuration(
-                "a node of the cluster announces no host name, by which its configuration says \
-                 that it is to be known (`cluster-preferred-endpoint-type`)"
-                    .to_owned(),
-            ));
-        }
-        _ => host,
-    };
-    Ok(Address::Tcp {
-        host,
-        port: u16::try_from(*port).map_err(|_| malformed())?,
-    })
+/// Replicas may be given to another primary.
+fn check_primary(replica: &mut Node, id: &str) -> Result<()> {
+    let text: String = replica
+        .connection
+        .query(redis::cmd("CLUSTER").arg("NODES"))?;
+    let own = parse_own_line(&text).ok_or_else(says_nothing)?;
+    match own.primary.as_deref() == Some(id) {
+        true => Ok(()),
+        false => Err(Error::TopologyChanged(
+            "this is no replica of its primary any more; read again".to_owned(),
+        )),
+    }
 }
 
-/// The line of CLUSTER NODES that a node writes of itself:
-/// `<id> <address> myself,<role>,… <primary> <ping> <pong> <epoch> <link> <slots> …`, where slots
-/// are `1`, `2-5`, `[6->-<id>]` (leaving) or `[7-<-<id>]` (arriving).
-fn parse_own_line(text: &str) -> Option<(Role, u64, Holding)> {
-    let mut lines = text.lines().map(|line| line.split_ascii_whitespace());
-    let mut own = lines.find(|line| {
-        let flags = line.clone().nth(2);
-        flags.is_some_and(|flags| flags.split(',').any(|flag| flag == "myself"))
-    })?;
-    let mut flags = own.nth(2)?.split(',');
-    let role = match flags.any(|flag| flag == "master") {
-        true => Role::Primary,
-        false => Role::Replica,
+/// How long a replica may take to come to where its primary was …
+const CATCH_UP: Duration = Duration::from_secs(2);
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits until a replica has what its primary had when it was asked for its slots: what came with
+/// these slots is to be there.
+fn catch_up(replica: &mut Node, primary: &Node, cancel: &Cancel) -> Result<()> {
+    let began = Instant::now();
+    let Some(wanted) = primary.server.repl_offset else {
+        return Ok(());
     };
-    let epoch = own.nth(3)?.parse().ok()?;
-    let mut holding = Holding::default();
-    for slots in own.skip(1) {
-        if let Some(open) = slots.strip_prefix('[').and_then(|s| s.strip_suffix(']')) {
-            let (slot, rest) = open.split_once('-')?;
-            let slot = slot.parse().ok()?;
-            match (rest.strip_prefix(">-"), rest.strip_prefix("<-")) {
-                (Some(to), _) => holding.leaving.insert(slot, to.to_owned()),
-                (_, Some(from)) => holding.arriving.insert(slot, from.to_owned()),
-                _ => return None,
-            };
-            continue;
+    loop {
+        let offset = replica.server.repl_offset.unwrap_or(wanted);
+        if offset >= wanted {
+            return Ok(());
         }
-        let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
-        holding
-            .owned
-            .insert(first.parse().ok()?..=last.parse().ok()?);
-    }
-    Some((role, epoch, holding))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_says_what_it_has_and_what_is_moving() {
-        let text = "aa 127.0.0.1:7001@17001,host master - 0 1 2 connected 5461-10922\n\
-            bb 127.0.0.1:7000@17000 myself,master - 0 0 7 connected 0-5459 5460 [5->-aa] [9-<-aa]\n";
-        let (role, epoch, holding) = parse_own_line(text).unwrap();
-        assert_eq!((role, epoch), (Role::Primary, 7));
-        assert_eq!(holding.owned.to_string(), "0-5460");
-        assert_eq!(holding.leaving.into_keys().collect::<Vec<_>>(), [5]);
-        assert_eq!(holding.arriving.into_keys().collect::<Vec<_>>(), [9]);
-        let replica = "bb 127.0.0.1:7000@17000 myself,slave aa 0 0 2 connected\n";
-        assert_eq!(parse_own_line(replica).unwrap().0, Role::Replica);
-        for wrong in [
-            "",
-            "aa b master - 0 1 2 connected",
-            "bb b myself,master - 0 0 x connected",
-        ] {
-            assert!(parse_own_line(wrong).is_none(), "{wrong}");
+        if began.elapsed() > CATCH_UP {
+            return Err(Error::TopologyChanged(format!(
+                "the replica is {} bytes behind its primary",
+                wanted - offset
+            )));
         }
-    }
-
-    #[test]
-    fn ranges_make_shards() {
-        let asked = Address::Tcp {
-            host: "seed".to_owned(),
-            port: 1,
-        };
-        let node = |host: &str, port| {
-            Value::Array(vec![
-                Value::BulkString(host.as_bytes().to_vec()),
-                Value::Int(port),
-                Value::BulkString(b"id".to_vec()),
-            ])
-        };
-        let range =
-            |first, last, nodes: &[Value]| [&[Value::Int(first), Value::Int(last)], nodes].concat();
-        let ranges = [
-            range(0, 5, &[node("a", 7), node("b", 8)]),
-            range(9, 9, &[node("a", 7), node("b", 8)]),
-            range(6, 8, &[node("", 9)]),
-        ];
-        let shards = parse_slots(&ranges, &asked).unwrap();
-        let shown: Vec<_> = shards
-            .iter()
-            .map(|shard| format!("{} {} {}", shard.primary, shard.slots, shard.replicas.len()))
-            .collect();
-        assert_eq!(shown, ["a:7 0-5, 9 1", "seed:9 6-8 0"]);
-        let mut covered = Slots::default();
-        covered.insert(0..=9);
-        let error = check_covered(&covered).unwrap_err().to_string();
-        assert!(error.contains("10-16383"), "{error}");
-        assert!(parse_slots(&[range(0, 1, &[node("?", 1)])], &asked).is_err());
-        assert!(parse_slots(&[vec![Value::Int(1)]], &asked).is_err());
+        pause(CATCH_UP_PAUSE, cancel)?;
+        replica.server = super::Server::identify(&mut replica.connection)?;
     }
 }

@@ -4,16 +4,19 @@
 
 mod changes;
 mod cluster;
+mod own_line;
 mod sentinel;
 mod server;
+mod shards;
 mod side_by_side;
 mod slots;
 mod standalone;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use changes::Changes;
+pub use own_line::parse_own_line;
 pub use server::{Keyspace, Product, Role, Server};
 pub use slots::{Holding, Slots, slot_of};
 
@@ -45,6 +48,8 @@ pub struct Node {
 pub struct State {
     pub role: Role,
     pub run_id: String,
+    /// By which the nodes of a cluster know the primary.
+    pub id: String,
     /// Rises whenever a node of a cluster is given slots.
     pub epoch: u64,
     /// The part of a cluster's keys that is here; None where that is all.
@@ -67,6 +72,7 @@ impl Node {
             state: State {
                 role: server.role,
                 run_id: server.run_id.clone(),
+                id: String::new(),
                 epoch: 0,
                 holding: None,
             },
@@ -84,6 +90,17 @@ impl Node {
         if let Some(keeper) = &mut self.keeper {
             keeper.set_cancel(cancel);
         }
+    }
+
+    /// Connects anew where the connection is gone.
+    fn reconnect(&mut self, dialer: &Dialer, cancel: &Cancel) -> Result<()> {
+        let again = Node::open(dialer, &self.address, cancel)?;
+        (self.connection, self.server) = (again.connection, again.server);
+        if let Some(keeper) = &mut self.keeper {
+            self.connection.set_readonly()?;
+            keeper.reconnect(dialer, cancel)?;
+        }
+        Ok(())
     }
 
     /// Whether a key counts here, and is not only left behind by a slot that went, or ahead of
@@ -105,6 +122,16 @@ impl Node {
         // Some may come in between, of which those that were there throughout are counted.
         let keys: Vec<Vec<u8>> = self.connection.query(keys.arg(2 * count + 1000))?;
         Ok(keys.into_iter().map(Vec::into_boxed_slice).collect())
+    }
+
+    /// Asks the one that has a say in its slots.
+    fn query_decider<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T> {
+        let decider = match &mut self.keeper {
+            Some(keeper) => &mut **keeper,
+            None => self,
+        };
+        let answer = decider.connection.query(command);
+        answer.map_err(|error| error.at(&decider.name))
     }
 
     /// A further connection to the node that has a say in this one's slots, which is the primary
@@ -138,7 +165,13 @@ pub trait Topology: Send + Sync {
     fn moved(&self, nodes: Vec<&mut Node>, cancel: &Cancel) -> Result<Option<Changes>> {
         let changes = side_by_side(nodes, cancel, |node: &mut Node, here| {
             node.set_cancel(here);
-            let now = self.state(node, here);
+            let now = match self.state(node, here) {
+                // A server may hang up on who was idle for long; another process is noticed.
+                Err(error) if error.is_unreachable() => node
+                    .reconnect(self.dialer(), here)
+                    .and_then(|()| self.state(node, here)),
+                now => now,
+            };
             node.set_cancel(cancel);
             let now = now.map_err(|error| error.at(&node.name))?;
             Ok(Changes::between(&node.name, &node.state, &now))
@@ -211,26 +244,41 @@ fn first_of<S, T>(seeds: &[S], mut give: impl FnMut(&S) -> Result<T>) -> Result<
     })
 }
 
-/// How often to ask again where servers do not agree on which of them is what …
-const AGREEMENT_TRIES: usize = 20;
-/// … and how long to wait in between: news take a second at most to go round.
+/// How long to ask again where servers do not agree on which of them is what: news take a second
+/// at most to go round.
+const AGREEMENT: Duration = Duration::from_secs(3);
 const AGREEMENT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What servers give that may be about to agree.
 fn agreed<T>(cancel: &Cancel, mut give: impl FnMut() -> Result<T>) -> Result<T> {
-    for _ in 1..AGREEMENT_TRIES {
+    let began = Instant::now();
+    loop {
         match give() {
-            Err(error) if error.is_topology() => pause(AGREEMENT_PAUSE, cancel)?,
+            Err(error) if error.is_topology() && began.elapsed() < AGREEMENT => {
+                pause(AGREEMENT_PAUSE, cancel)?;
+            }
             other => return other,
         }
     }
-    give()
 }
 
 /// How long to look for the nodes of a deployment that is just changing: a failover takes some
 /// seconds in Sentinel's and in a cluster's own default configuration.
 pub fn patience(options: &ConnectionOptions) -> Duration {
     options.access.connect_timeout + options.access.timeout
+}
+
+/// Whether an error may come of servers that are just changing their parts.
+pub fn is_passing(error: &Error) -> bool {
+    let waiting = [
+        "LOADING",
+        "BUSY",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "TRYAGAIN",
+        "UNBLOCKED",
+    ];
+    error.is_unreachable() || error.is_topology() || waiting.iter().any(|code| error.is_reply(code))
 }
 
 /// Whether a replica may be read instead of its primary.

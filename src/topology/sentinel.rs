@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use redis::Value;
 
 use super::server::{Role, Server};
-use super::{Node, State, Topology, agreed, check_replica, first_of, wanted_role};
+use super::{Node, State, Topology, agreed, check_replica, first_of, is_passing, wanted_role};
 use crate::connection::{Cancel, Dialer};
 use crate::error::{Error, Result};
 use crate::options::{Access, Address, ConnectionOptions, ReadFrom};
@@ -51,17 +51,31 @@ impl Sentinels {
         order.rotate_left(self.first.load(Relaxed));
         let seeds: Vec<_> = order.iter().map(|place| &self.seeds[*place]).collect();
         let mut tried = order.iter();
-        first_of(&seeds, |seed| {
+        // One that does not know the primary is no reason not to ask the others.
+        let mut ignorant = None;
+        let found = first_of(&seeds, |seed| {
             let place = tried.next().copied().unwrap_or_default();
             let found = self.ask(seed, cancel);
-            if found.is_ok() {
-                self.first.store(place, Relaxed);
+            let found = found.map_err(|error| error.at(format!("Sentinel {seed}")))?;
+            if found.is_none() {
+                ignorant = Some(self.unknown().at(format!("Sentinel {seed}")));
+                return Err(self.unknown_here());
             }
-            found.map_err(|error| error.at(format!("Sentinel {seed}")))
-        })
+            self.first.store(place, Relaxed);
+            Ok(found.unwrap_or_default())
+        });
+        match (found, ignorant) {
+            (Err(error), Some(ignorant)) if error.is_unreachable() => Err(ignorant),
+            (found, _) => found,
+        }
     }
 
-    fn ask(&self, seed: &Address, cancel: &Cancel) -> Result<Vec<Address>> {
+    /// Passed over, as one is that does not answer.
+    fn unknown_here(&self) -> Error {
+        Error::Unreachable(std::io::Error::other("it does not know the primary"))
+    }
+
+    fn ask(&self, seed: &Address, cancel: &Cancel) -> Result<Option<Vec<Address>>> {
         let mut connection = self.sentinel_dialer.open(seed, cancel)?;
         if self.read_from == ReadFrom::Primary {
             let found: Option<(String, u16)> = connection.query(
@@ -69,16 +83,15 @@ impl Sentinels {
                     .arg("GET-MASTER-ADDR-BY-NAME")
                     .arg(&self.master),
             )?;
-            let (host, port) = found.ok_or_else(|| self.unknown())?;
-            return Ok(vec![Address::Tcp { host, port }]);
+            return Ok(found.map(|(host, port)| vec![Address::Tcp { host, port }]));
         }
         let mut asked = redis::cmd("SENTINEL");
         // Since 5.0 it is called REPLICAS, too; no server has dropped the older name.
         let replicas: Result<Vec<Value>> = connection.query(asked.arg("SLAVES").arg(&self.master));
-        let replicas = replicas.map_err(|error| match error {
-            Error::Refused { .. } => self.unknown(),
-            other => other,
-        })?;
+        let replicas = match replicas {
+            Err(error) if error.is_reply("ERR") => return Ok(None),
+            replicas => replicas?,
+        };
         let healthy: Vec<_> = replicas.iter().filter_map(healthy_replica).collect();
         match healthy.len() {
             0 => Err(Error::TopologyChanged(format!(
@@ -86,7 +99,7 @@ impl Sentinels {
                  read again when there is one, or from the primary",
                 self.master
             ))),
-            _ => Ok(healthy),
+            _ => Ok(Some(healthy)),
         }
     }
 
@@ -119,12 +132,17 @@ impl Topology for Sentinels {
 
     fn nodes(&self, cancel: &Cancel) -> Result<Vec<Node>> {
         agreed(cancel, || {
-            let addresses = self.addresses(cancel)?;
-            let node = first_of(&addresses, |address| {
-                Node::open(&self.dialer, address, cancel)
-            })?;
-            self.check_role(&node)?;
-            Ok(vec![node])
+            let mut refused = None;
+            for address in self.addresses(cancel)? {
+                let opened = Node::open(&self.dialer, &address, cancel);
+                match opened.and_then(|node| self.check_role(&node).map(|()| node)) {
+                    Ok(node) => return Ok(vec![node]),
+                    // Another replica may do.
+                    Err(error) if is_passing(&error) => refused = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(refused.unwrap_or_else(|| self.unknown()))
         })
     }
 

@@ -29,6 +29,8 @@ pub struct Server {
     pub role: Role,
     /// Of a replica, whether it hears from its primary.
     pub link_up: bool,
+    /// How far its data is, in bytes of the commands that made them.
+    pub repl_offset: Option<u64>,
     /// Another one in every process.
     pub run_id: String,
     /// `maxmemory-policy`, where it is told.
@@ -109,6 +111,9 @@ impl Server {
                 _ => Role::Primary,
             },
             link_up: get("master_link_status").is_none_or(|status| status == "up"),
+            repl_offset: get("slave_repl_offset")
+                .or_else(|| get("master_repl_offset"))
+                .and_then(|offset| offset.parse().ok()),
             run_id: get("run_id").unwrap_or_default(),
             eviction: get("maxmemory_policy"),
             databases: databases.collect(),

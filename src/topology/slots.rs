@@ -82,9 +82,17 @@ impl Slots {
         self.len() == 0
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        (0..SLOTS).filter(|slot| self.contains(*slot))
+    }
+
+    pub fn all() -> Slots {
+        Slots::default().missing()
+    }
+
     fn ranges(&self) -> Vec<(u16, u16)> {
         let mut ranges: Vec<(u16, u16)> = Vec::new();
-        for slot in (0..SLOTS).filter(|slot| self.contains(*slot)) {
+        for slot in self.iter() {
             match ranges.last_mut() {
                 Some((_, last)) if *last + 1 == slot => *last = slot,
                 _ => ranges.push((slot, slot)),

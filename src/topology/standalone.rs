@@ -46,9 +46,6 @@ impl Standalone {
                  know, and this is a standalone server; to read a replica, name it as the `host`",
             );
         }
-        if options.sentinel.master.is_some() {
-            return wrong("option `sentinel_master` is for Sentinels, and this server is none");
-        }
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use super::{Visitor, WRONGTYPE};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::pace::{Pace, Weight};
+use crate::resp::Commands;
 use crate::tables::{At, Piece, Size};
 
 /// Elements of the first page, when nothing is known yet of how heavy they are in this key.
@@ -210,7 +211,11 @@ impl<'a> Pages<'a> {
         }
         (self.piece.at, self.piece.most) = (at, most);
         let elements = self.visitor.taken();
-        let mut replies = self.connection.replies(1);
+        let mut replies = match at {
+            // What is left of it.
+            At::Cursor(_) => self.connection.replies_unasked(1),
+            _ => self.connection.replies(1),
+        };
         paging(self.visitor)?.take_page(self.piece, last, &mut replies)?;
         replies.finish()?;
         let bytes = self.connection.consumed() - before;
@@ -242,12 +247,14 @@ impl<'a> Pages<'a> {
         if let Some(why) = self.unwatched.take() {
             return Ok(Attempt::Unchecked(why));
         }
-        let mut commands = self.connection.commands();
+        // Without ASKING, which would be queued between them.
+        let mut commands = Commands::default();
         commands.push(&[b"MULTI"]);
         commands.push(&[b"EXEC"]);
         self.connection.send(&commands)?;
-        let begun = self.connection.replies(1).bytes().map(|_| ());
-        let ended = self.connection.replies(1).array_or_nil();
+        let mut replies = self.connection.replies_unasked(2);
+        let begun = replies.bytes().map(|_| ());
+        let ended = replies.array_or_nil();
         match (begun, ended) {
             (Ok(()), Ok(Some(_))) => Ok(Attempt::Consistent),
             (Ok(()), Ok(None)) => Ok(Attempt::Changed),

@@ -10,6 +10,7 @@
 //! Several visitors may share a scan: each key goes to those that want its type.
 
 mod attempt;
+mod lost;
 mod names;
 mod pages;
 mod pieces;
@@ -20,15 +21,17 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::error::{Denied, Error, Result, show};
+use crate::error::{Error, Result, show};
 use crate::options::{OnDenied, ReadOptions};
 use crate::pace::{Pace, Weight};
 use crate::tables::{Key, Piece, Size};
-use crate::topology::{Slots, slot_of};
+use crate::topology::Slots;
 
 pub use pages::InPages;
 pub use visitor::{Visitor, Wants};
 pub use work::{Earlier, Known, Work};
+
+use work::Untyped;
 
 /// Flights of pieces under way, where there are pieces for more than one.
 const FLIGHTS_OF_PIECES: usize = 2;
@@ -49,8 +52,9 @@ const MOST_ELEMENTS: u64 = 10_000;
 /// What was sent together.
 enum Flight {
     Names {
-        scan: bool,
-        untyped: Vec<(Key, Option<&'static str>)>,
+        /// Commands that name keys: a SCAN, or what lists slots.
+        naming: usize,
+        untyped: Vec<Untyped>,
         /// Each with what was asked of it.
         unsized_keys: Vec<(Named, Size)>,
     },
@@ -133,6 +137,8 @@ struct Visit<'a, 'v> {
     at_hand: Vec<Key>,
     /// Whether rows of these are still there.
     half_read: bool,
+    /// Whether a key came to one table, and was gone when another wanted it.
+    torn: bool,
     redirected: Option<Redirected>,
 }
 
@@ -165,10 +171,11 @@ pub fn visit(
         at_work: None,
         at_hand: Vec::new(),
         half_read: false,
+        torn: false,
         redirected: None,
     };
     let outcome = visit.run().map_err(|error| visit.name(error));
-    let clean = outcome.is_ok() || visit.abandon();
+    let clean = (outcome.is_ok() || visit.abandon()) && !visit.torn;
     Visited {
         outcome,
         redirected: visit.redirected.take(),
@@ -206,15 +213,15 @@ impl Visit<'_, '_> {
             self.launch()?;
             match self.flights.pop_front() {
                 Some(Flight::Names {
-                    scan,
+                    naming,
                     untyped,
                     unsized_keys,
                 }) => {
-                    let taken = self.take_names(scan, &untyped, &unsized_keys);
+                    let taken = self.take_names(naming, &untyped, &unsized_keys);
                     if taken.is_err() {
                         let named = unsized_keys.into_iter().map(|(named, _)| named.key);
                         self.at_hand.extend(named);
-                        self.at_hand.extend(untyped.into_iter().map(|(key, _)| key));
+                        self.at_hand.extend(untyped.into_iter().map(|one| one.key));
                     }
                     taken?;
                 }
@@ -245,50 +252,6 @@ impl Visit<'_, '_> {
         error.at(format!("table {tables}"))
     }
 
-    /// Takes back that the keys came which were not read to their end; false where that is not
-    /// possible.
-    fn abandon(&mut self) -> bool {
-        let known = &mut self.work.known;
-        let mut forget = |key: &Key| known.forget(key);
-        self.at_hand.iter().for_each(&mut forget);
-        self.unsized_keys
-            .iter()
-            .map(|named| &named.key)
-            .for_each(&mut forget);
-        self.work
-            .untyped
-            .iter()
-            .map(|(key, _)| key)
-            .for_each(&mut forget);
-        self.work
-            .ready
-            .iter()
-            .map(|piece| &piece.key)
-            .for_each(&mut forget);
-        self.large
-            .iter()
-            .map(|piece| &piece.key)
-            .for_each(&mut forget);
-        for flight in &self.flights {
-            match flight {
-                Flight::Names {
-                    untyped,
-                    unsized_keys,
-                    ..
-                } => {
-                    untyped.iter().map(|(key, _)| key).for_each(&mut forget);
-                    let named = unsized_keys.iter().map(|(named, _)| &named.key);
-                    named.for_each(&mut forget);
-                }
-                Flight::Pieces { bundles, .. } => {
-                    let pieces = bundles.iter().flat_map(|bundle| &bundle.pieces);
-                    pieces.map(|piece| &piece.key).for_each(&mut forget);
-                }
-            }
-        }
-        self.manner.resumable && !self.half_read
-    }
-
     /// Sends what there is to send, but nothing before a large key, which has the connection to
     /// itself, and one flight at a time where the server is to rest in between.
     fn launch(&mut self) -> Result<()> {
@@ -308,7 +271,7 @@ impl Visit<'_, '_> {
 
     fn is_done(&self) -> bool {
         let named = self.work.untyped.is_empty() && self.unsized_keys.is_empty();
-        self.work.scans.is_empty() && named && self.work.ready.is_empty() && self.large.is_empty()
+        self.work.is_named() && named && self.work.ready.is_empty() && self.large.is_empty()
     }
 
     /// Reads the keys that are too large for a flight, one after the other.
@@ -336,59 +299,6 @@ impl Visit<'_, '_> {
             self.at_work = None;
         }
         Ok(())
-    }
-
-    fn gone(&mut self, key: &[u8], visitor: usize) -> Result<()> {
-        // A replica does not say that the key may have gone on to another node.
-        if self.manner.resumable && self.work.known.leaving.contains(key) {
-            self.work.known.forget(key);
-            return Ok(());
-        }
-        self.visitors[visitor].receipt().keys_gone.add(1);
-        self.visitors[visitor].missing(key)
-    }
-
-    fn changed_type(&mut self, key: &[u8], visitor: usize) -> Result<()> {
-        self.visitors[visitor].receipt().keys_changed_type.add(1);
-        self.visitors[visitor].missing(key)
-    }
-
-    /// A key that became another type is counted, as one is that may not be read, where that is
-    /// wanted; one that moved is left for later. Any other error ends the read.
-    fn refused(&mut self, error: Error, key: &[u8], visitor: usize) -> Result<()> {
-        match error.root() {
-            Error::Refused { code, .. } if code == WRONGTYPE => self.changed_type(key, visitor),
-            Error::Redirected { .. } if self.manner.resumable => {
-                self.redirect(error, key);
-                Ok(())
-            }
-            Error::PermissionDenied {
-                denied: Denied::Key,
-                ..
-            } if self.manner.on_denied == OnDenied::Skip => {
-                self.visitors[visitor].denied(key);
-                Ok(())
-            }
-            _ => {
-                self.at_work = Some(visitor);
-                Err(of_key(error, key))
-            }
-        }
-    }
-
-    /// Leaves a key to the node that has it now.
-    fn redirect(&mut self, error: Error, key: &[u8]) {
-        self.work.known.forget(key);
-        // One of a slot that is just being moved is read there as soon as this node is through.
-        if error.is_asking() {
-            return;
-        }
-        let redirected = self.redirected.get_or_insert_with(|| Redirected {
-            error: of_key(error, key),
-            slots: Slots::default(),
-        });
-        let slot = slot_of(key);
-        redirected.slots.insert(slot..=slot);
     }
 }
 

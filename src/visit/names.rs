@@ -1,6 +1,6 @@
 //! Flights of names: the next page of SCAN, and what is yet to be known of the last one's keys.
 
-use super::work::{Admitted, Way};
+use super::work::{Admitted, Untyped, Way};
 use super::{ENOUGH_FLIGHTS, ENOUGH_NAME_BYTES, Flight, Named, Visit, Wants, of_key};
 use crate::error::{Denied, Error, Result};
 use crate::options::OnDenied;
@@ -9,16 +9,20 @@ use crate::tables::{At, Key, Piece, Size};
 impl Visit<'_, '_> {
     pub(super) fn launch_names(&mut self) -> Result<()> {
         let mut commands = self.connection.commands();
-        let mut scans = false;
-        if let Some(scan) = self.work.scans.front()
-            && self.work.ready.len() < ENOUGH_FLIGHTS * self.pace.flight_pieces
-            && self.name_bytes < ENOUGH_NAME_BYTES
-        {
-            scan.ask(self.pace.count(), &mut commands);
-            scans = true;
+        let mut naming = 0;
+        let enough = ENOUGH_FLIGHTS * self.pace.flight_pieces;
+        if self.work.ready.len() < enough && self.name_bytes < ENOUGH_NAME_BYTES {
+            if let Some(scan) = self.work.scans.front() {
+                scan.ask(self.pace.count(), &mut commands);
+                naming = 1;
+            } else if let Some(listing) = &mut self.work.listing
+                && !listing.done()
+            {
+                naming = listing.ask(&mut commands);
+            }
         }
         let untyped = std::mem::take(&mut self.work.untyped);
-        for (key, _) in &untyped {
+        for Untyped { key, .. } in &untyped {
             commands.push(&[b"TYPE", key]);
         }
         let mut unsized_keys = Vec::new();
@@ -37,27 +41,29 @@ impl Visit<'_, '_> {
         if commands.count == 0 {
             return Ok(());
         }
-        self.connection.send(&commands)?;
+        // First, so that what cannot be sent is known not to have been read.
         self.flights.push_back(Flight::Names {
-            scan: scans,
+            naming,
             untyped,
             unsized_keys,
         });
-        Ok(())
+        self.connection.send(&commands)
     }
 
     /// The replies to SCAN, TYPE and sizes.
     pub(super) fn take_names(
         &mut self,
-        scan: bool,
-        untyped: &[(Key, Option<&'static str>)],
+        naming: usize,
+        untyped: &[Untyped],
         unsized_keys: &[(Named, Size)],
     ) -> Result<()> {
-        if scan {
-            self.take_page()?;
+        match naming {
+            0 => {}
+            _ if self.work.listing.is_some() => self.take_listing(naming)?,
+            _ => self.take_page()?,
         }
-        for (key, wanted) in untyped {
-            self.take_type(key, *wanted)?;
+        for one in untyped {
+            self.take_type(one)?;
         }
         for (named, size) in unsized_keys {
             self.take_size(named, *size)?;
@@ -66,7 +72,8 @@ impl Visit<'_, '_> {
     }
 
     /// The reply to TYPE: where it is the type that is wanted, the key goes to its visitors.
-    fn take_type(&mut self, key: &Key, wanted: Option<&'static str>) -> Result<()> {
+    fn take_type(&mut self, one: &Untyped) -> Result<()> {
+        let key = &one.key;
         let key_type = match self.connection.replies(1).bytes() {
             Ok(key_type) => Key::from(key_type),
             Err(error @ Error::Redirected { .. }) if self.manner.resumable => {
@@ -89,11 +96,21 @@ impl Visit<'_, '_> {
         };
         // A name that was given may be that of no key.
         let is_key = *key_type != *b"none";
-        if is_key && wanted.is_none_or(|wanted| wanted.as_bytes() == &*key_type) {
-            match self.work.told_by() {
-                Some(by) => self.name_key(key.clone(), by, None),
-                None => self.route(key, &key_type, None, true),
-            }
+        if !is_key
+            || one
+                .wanted
+                .is_some_and(|wanted| wanted.as_bytes() != &*key_type)
+        {
+            // It may come again: of another type, or at another node.
+            self.work.known.forget(key);
+            return Ok(());
+        }
+        if !one.named && !self.work.known.insert(key) {
+            return Ok(());
+        }
+        match self.work.told_by() {
+            Some(by) => self.name_key(key.clone(), by, None),
+            None => self.route(key, &key_type, None, true),
         }
         Ok(())
     }
@@ -129,6 +146,21 @@ impl Visit<'_, '_> {
             }
             (Err(error), _) => self.refused(error, &named.key, named.visitor),
         }
+    }
+
+    /// The keys of slots, whose types are to be asked.
+    fn take_listing(&mut self, commands: usize) -> Result<()> {
+        let Some(listing) = &mut self.work.listing else {
+            return Ok(());
+        };
+        let mut keys: Vec<Key> = Vec::new();
+        listing.page(self.connection.replies(commands), |key| {
+            keys.push(key.into());
+        })?;
+        for key in &keys {
+            self.work.choose(key);
+        }
+        Ok(())
     }
 
     fn take_page(&mut self) -> Result<()> {
@@ -169,7 +201,11 @@ impl Visit<'_, '_> {
         }
         for key in keys {
             match way {
-                Way::Asked => self.work.untyped.push((key, key_type)),
+                Way::Asked => self.work.untyped.push(Untyped {
+                    key,
+                    wanted: key_type,
+                    named: true,
+                }),
                 Way::Told { by } => self.name_key(key, by, None),
                 Way::Typed(key_type) => self.route(&key, key_type.as_bytes(), None, true),
                 Way::All => self.route(&key, b"", None, true),

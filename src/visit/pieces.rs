@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{
     Bundle, FEW_ELEMENTS, FLIGHTS_OF_PIECES, Flight, GROWTH, MOST_ELEMENTS, Visit, of_key,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, show};
 use crate::options::OnDenied;
 use crate::pace::Weight;
 use crate::resp::Commands;
@@ -24,8 +24,9 @@ impl Visit<'_, '_> {
             if pieces == 0 {
                 break;
             }
-            self.connection.send(&commands)?;
+            // First, so that what cannot be sent is known not to have been read.
             self.flights.push_back(Flight::Pieces { bundles, pieces });
+            self.connection.send(&commands)?;
             if self.pace.rests() {
                 break;
             }
@@ -172,6 +173,7 @@ impl Visit<'_, '_> {
             return Ok(());
         };
         let (key, visitor) = (first.key.clone(), first.table);
+        let count = bundle.pieces.len();
         self.at_work = Some(visitor);
         // What may yet have to be said of them, when they are gone into rows.
         let skips = bundle.pieces.len() > 1 && self.manner.on_denied == OnDenied::Skip;
@@ -188,7 +190,10 @@ impl Visit<'_, '_> {
                     self.half_read |= !rewound;
                     self.at_hand
                         .extend(spare.into_iter().map(|piece| piece.key));
-                    return Err(of_key(error, &key));
+                    return Err(of_keys(error, &key, count));
+                }
+                if spare.is_empty() && count > 1 {
+                    return Err(of_keys(error, &key, count));
                 }
                 self.take_refusal(error, spare, &key, visitor)?;
             }
@@ -257,6 +262,17 @@ impl Visit<'_, '_> {
             self.work.ready.push_front(piece);
         }
         Ok(())
+    }
+}
+
+/// Names the key of an error or, where several were asked for at once, the first of them.
+fn of_keys(error: Error, first: &[u8], count: usize) -> Error {
+    match count {
+        1 => of_key(error, first),
+        _ => error.at(format!(
+            "one of {count} keys, the first being {}",
+            show(first)
+        )),
     }
 }
 

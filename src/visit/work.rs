@@ -5,23 +5,36 @@ use std::sync::Arc;
 
 use super::Wants;
 use crate::options::Rule;
-use crate::scan::{Scan, Select, What, selects, types_of};
+use crate::scan::{Listing, Scan, Select, What, selects, types_of};
 use crate::seen::Seen;
 use crate::tables::{Key, Piece};
-use crate::topology::{Holding, Server, slot_of};
+use crate::topology::{Holding, Server, Slots, slot_of};
 
 /// Keys to visit in one database of a node, and what is known of them.
 pub struct Work {
     /// Scans to make, the one under way first.
     pub(super) scans: VecDeque<Scan>,
-    /// Keys whose type is to be asked, with the one that they must be of.
-    pub(super) untyped: Vec<(Key, Option<&'static str>)>,
+    /// Instead of these, slots whose keys are listed.
+    pub(super) listing: Option<Listing>,
+    /// Keys whose type is to be asked.
+    pub(super) untyped: Vec<Untyped>,
     pub(super) ready: VecDeque<Piece>,
     /// The visitor that finds out each key's type for the others.
     teller: Option<usize>,
     scans_by_type: bool,
     selects: Vec<Select>,
     pub known: Known,
+}
+
+/// A key whose type is to be asked.
+#[derive(Debug)]
+pub(super) struct Untyped {
+    pub key: Key,
+    /// The type that it must be of, if any.
+    pub wanted: Option<&'static str>,
+    /// Whether it counts as one that came. One that a rule names does so when its type is known:
+    /// other rules may want it for another type.
+    pub named: bool,
 }
 
 /// How a key that was named finds its visitors.
@@ -58,8 +71,12 @@ impl Work {
             match &select.what {
                 What::Pattern(_) => work.scans.push_back(Scan::new(select, work.scans_by_type)),
                 What::Name(name) => {
-                    if work.known.admit(name) == Admitted::New {
-                        work.untyped.push((name.clone(), select.key_type));
+                    if work.known.counts(name) {
+                        work.untyped.push(Untyped {
+                            key: name.clone(),
+                            wanted: select.key_type,
+                            named: false,
+                        });
                     }
                 }
             }
@@ -70,6 +87,7 @@ impl Work {
     pub fn pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
         Work {
             scans: VecDeque::new(),
+            listing: None,
             untyped: Vec::new(),
             ready: pieces.into_iter().collect(),
             teller: None,
@@ -84,17 +102,43 @@ impl Work {
         self.ready.extend(pieces);
     }
 
+    /// The same choice among the keys that slots have at one moment, instead of those that scans
+    /// name.
+    pub fn list(&mut self, holding: &Holding) {
+        self.scans.clear();
+        self.untyped.clear();
+        let moving = holding.leaving.keys().copied().collect();
+        self.listing = Some(Listing::new(&holding.owned, moving));
+    }
+
+    /// Of the slots that were to be listed, those that were not all here.
+    pub fn pending(&self) -> Slots {
+        let listing = self.listing.as_ref();
+        listing.map_or_else(Slots::default, |listing| listing.pending.clone())
+    }
+
+    /// Whether there are more keys to be named.
+    pub(super) fn is_named(&self) -> bool {
+        self.scans.is_empty() && self.listing.as_ref().is_none_or(Listing::done)
+    }
+
     /// The same choice among given keys, instead of those that scans name.
     pub fn only<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) {
         self.scans.clear();
         self.untyped.clear();
         for key in keys {
-            if !self.known.insert(key) {
-                continue;
-            }
-            for key_type in types_of(&self.selects, key) {
-                self.untyped.push((key.clone(), key_type));
-            }
+            self.choose(key);
+        }
+    }
+
+    /// A key that no scan named: its type is asked, if its name is wanted of any.
+    pub(super) fn choose(&mut self, key: &Key) {
+        for wanted in types_of(&self.selects, key) {
+            self.untyped.push(Untyped {
+                key: key.clone(),
+                wanted,
+                named: false,
+            });
         }
     }
 
@@ -151,26 +195,36 @@ impl Known {
 
     /// Says of a key that was named whether it is new.
     pub(super) fn admit(&mut self, key: &[u8]) -> Admitted {
-        let slot = self.holding.as_ref().map(|_| slot_of(key));
-        if let (Some(holding), Some(slot)) = (&self.holding, slot)
-            && !holding.owned.contains(slot)
-        {
-            return Admitted::Foreign;
+        if !self.counts(key) {
+            Admitted::Foreign
+        } else if self.insert(key) {
+            Admitted::New
+        } else {
+            Admitted::Repeated
         }
-        if !self.insert(key) {
-            return Admitted::Repeated;
-        }
-        if let (Some(holding), Some(slot)) = (&self.holding, slot)
-            && holding.leaving.contains_key(&slot)
-        {
-            self.leaving.insert(key.into());
-        }
-        Admitted::New
+    }
+
+    /// Whether a key counts at this node.
+    fn counts(&self, key: &[u8]) -> bool {
+        let holding = self.holding.as_ref();
+        holding.is_none_or(|holding| holding.owned.contains(slot_of(key)))
+    }
+
+    /// Whether a key's slot was being given away when the node was found.
+    pub(super) fn is_leaving(&self, key: &[u8]) -> bool {
+        let holding = self.holding.as_ref();
+        holding.is_some_and(|holding| holding.leaving.contains_key(&slot_of(key)))
     }
 
     /// Whether a key is new; from now on it is not.
-    fn insert(&mut self, key: &[u8]) -> bool {
-        !self.earlier.iter().any(|seen| seen.contains(key)) && self.seen.insert(key)
+    pub(super) fn insert(&mut self, key: &[u8]) -> bool {
+        if self.earlier.iter().any(|seen| seen.contains(key)) || !self.seen.insert(key) {
+            return false;
+        }
+        if self.is_leaving(key) {
+            self.leaving.insert(key.into());
+        }
+        true
     }
 
     /// Takes back that a key came: it could not be read.

@@ -132,6 +132,7 @@ def acl(  # noqa: PLR0913 - click hands over every option by its name.
     It gives no password: add one as '>…', or let the user keep the one it has.
     """
     names = LakeflowConnect.list_tables() if tables is None else _names(tables)
+    LakeflowConnect({"host": "localhost", "db": db})  # Checks it, and connects to nothing.
     rules = acl_rules(
         names, patterns, redis=redis, mode=mode, read_from=read_from, selects=db != "0"
     )
@@ -265,5 +266,8 @@ def _parse_offset(text: str | None) -> dict[str, Any] | None:
 
 
 def _show_warnings(receipt: Mapping[str, Any]) -> None:
+    if denied := receipt["keys_denied"]:
+        keys = "1 key" if denied == 1 else f"{denied:,} keys"
+        click.echo(f"{receipt['table']}: left out {keys} that the user may not read", err=True)
     for warning in receipt["warnings"]:
         click.echo(f"warning: {printable(warning)}", err=True)

@@ -31,6 +31,11 @@ def _lines(found: "Inspection") -> Iterator[str]:
         yield "database  none holds a key"
     for table, facts in found["tables"].items():
         yield f"table     {table}: {_of_table(facts)}"
+    # Several tables share them.
+    for note in dict.fromkeys(
+        note for facts in found["tables"].values() for note in facts["notes"]
+    ):
+        yield f"note      {note}"
     for limit in found["limits"]:
         yield f"limit     {limit}"
     for warning in found["warnings"]:
@@ -46,4 +51,4 @@ def _of_table(facts: "TableFacts") -> str:
     parts = [f"readable, {refused}"]
     if facts["null_columns"]:
         parts.append(f"null: {', '.join(facts['null_columns'])}")
-    return "; ".join([*parts, *facts["notes"]])
+    return "; ".join(parts)

@@ -33,6 +33,11 @@ impl Scan {
         self.done
     }
 
+    /// Whether nothing of it was asked for yet.
+    pub fn is_new(&self) -> bool {
+        self.cursor == 0 && !self.done
+    }
+
     pub fn select(&self) -> &Select {
         &self.select
     }

@@ -12,9 +12,13 @@ impl Visit<'_, '_> {
         let mut naming = 0;
         let enough = ENOUGH_FLIGHTS * self.pace.flight_pieces;
         if self.work.ready.len() < enough && self.name_bytes < ENOUGH_NAME_BYTES {
+            // Keys of another type than one scan wanted are new to the next when that is known.
+            let types_are_known = self.work.untyped.is_empty();
             if let Some(scan) = self.work.scans.front() {
-                scan.ask(self.pace.count(), &mut commands);
-                naming = 1;
+                if types_are_known || !scan.is_new() {
+                    scan.ask(self.pace.count(), &mut commands);
+                    naming = 1;
+                }
             } else if let Some(listing) = &mut self.work.listing
                 && !listing.done()
             {

@@ -152,6 +152,15 @@ impl Error {
         matches!(self.root(), Error::Redirected { ask: true, .. })
     }
 
+    /// The same without advice.
+    pub fn brief(&self) -> String {
+        match self {
+            Error::At { place, source } => format!("{place}: {}", source.brief()),
+            Error::Lost(error) => format!("the connection was lost: {error}"),
+            other => other.to_string(),
+        }
+    }
+
     pub fn is_interrupt(&self) -> bool {
         matches!(self.root(), Error::Interrupted)
     }

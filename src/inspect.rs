@@ -142,6 +142,16 @@ fn limits(nodes: &[Node]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    for node in nodes {
+        let holding = node.state.holding.iter();
+        for slot in holding.flat_map(|holding| holding.leaving.keys()) {
+            limits.push(format!(
+                "Slot {slot} is being moved from {} to another node, or was left so: `streams` cannot \
+                 be read until it is done.",
+                node.name
+            ));
+        }
+    }
     if nodes.iter().any(|node| node.server.role == Role::Replica) {
         limits.push(
             "Replicas are read, which are behind their primaries by what is under way.".to_owned(),

@@ -33,7 +33,13 @@ pub fn acl_rules(grant: &Grant<'_>) -> Vec<String> {
             true => "%R",
             false => "",
         };
-        let patterns = grant.patterns.iter();
+        // Redis 6 takes no further pattern after one that covers all.
+        let all = grant.patterns.iter().find(|pattern| *pattern == "*");
+        let patterns = match all {
+            Some(all) => std::slice::from_ref(all),
+            None => grant.patterns,
+        };
+        let patterns = patterns.iter();
         rules.extend(patterns.map(|pattern| format!("{read_only}~{pattern}")));
     }
     rules.extend(commands(grant).iter().map(|command| format!("+{command}")));
@@ -95,7 +101,10 @@ pub fn refused(connection: &mut Connection, sends: &[Sends]) -> Result<Vec<Sends
                 denied: Denied::Command,
                 ..
             }) => refused.push(*one),
-            Err(Error::Refused { code, message }) if is_unknown(&code, &message) => {
+            // EXEC says it in its own way.
+            Err(Error::Refused { code, message })
+                if is_unknown(&code, &message) || code == "EXECABORT" =>
+            {
                 refused.push(*one);
             }
             // The key is not there, is another node's, or may not be read: it was not the command.

@@ -46,7 +46,7 @@ pub fn config(tls: &Tls) -> Result<Arc<ClientConfig>> {
         Some((certificates, key)) => {
             let chain = certificates_of(certificates, "ssl_certfile")?;
             let key = PrivateKeyDer::from_pem_slice(&text(key, "ssl_keyfile")?)
-                .map_err(|_| unusable("ssl_keyfile", "holds no unencrypted private key in PEM"))?;
+                .map_err(|_| unusable("ssl_keyfile", "holds no unencrypted private key in PEM (have its line breaks been lost on the way?)"))?;
             let fits = builder.with_client_auth_cert(chain, key);
             fits.map_err(|error| {
                 unusable(
@@ -87,7 +87,10 @@ fn certificates_of(pem: &Pem, option: &str) -> Result<Vec<CertificateDer<'static
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(unusable(option, "holds no certificate in PEM")),
+        _ => Err(unusable(
+            option,
+            "holds no certificate in PEM (have its line breaks been lost on the way?)",
+        )),
     }
 }
 

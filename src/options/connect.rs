@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::spec::credentials_in;
 use super::spelling::{parse_databases, parse_nodes};
 use super::{
     Access, Address, ConnectionOptions, Credentials, Databases, Mode, Options, Password, Pem,
@@ -239,6 +240,14 @@ fn host_name(given: &str) -> Result<String> {
         return Err(Error::Configuration(
             "option `host` holds a URL, which belongs into option `url`".to_owned(),
         ));
+    }
+    if bare.contains('@') {
+        return Err(credentials_in("host"));
+    }
+    if bare.matches(':').count() == 1 {
+        return Err(Error::Configuration(format!(
+            "option `host` is {bare:?}; the port is an option of its own, `port`"
+        )));
     }
     Ok(bare.to_owned())
 }

@@ -121,12 +121,23 @@ impl OptionSpec {
         if fits {
             return Ok(());
         }
+        if matches!(self.kind, Kind::Nodes) && value.contains('@') {
+            return Err(credentials_in(self.name));
+        }
         Err(Error::Configuration(format!(
             "option `{}` is {shown:?}; it must be {}",
             self.name,
             self.expects()
         )))
     }
+}
+
+/// What may hold a password is not shown.
+pub(super) fn credentials_in(option: &str) -> Error {
+    Error::Configuration(format!(
+        "option `{option}` holds an `@`, which no host does; credentials are options of their own, \
+         `username` and `password`"
+    ))
 }
 
 /// Names less alike than this are no help.

@@ -91,9 +91,10 @@ impl Visitor for FindReach {
         self.found.len() as u64
     }
 
-    fn denied(&mut self, key: &[u8]) {
+    fn denied(&mut self, key: &[u8]) -> Result<()> {
         self.receipt.keys_denied.add(1);
         self.denied.insert(key.to_vec());
+        Ok(())
     }
 
     fn fetch(&self, pieces: &[Piece], to: &mut Commands) {

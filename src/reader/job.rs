@@ -19,7 +19,7 @@ use crate::plan::{self, Draft, Place};
 use crate::receipt::Receipt;
 use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
 use crate::topology::{self, Found, Holding, Node, Slots, Topology, patience};
-use crate::visit::{Earlier, Known, Manner, Work};
+use crate::visit::{Earlier, Known, Manner, Owed, Work};
 
 /// How often a plan is made anew because the servers changed while it was made …
 const PLANS: usize = 10;
@@ -65,6 +65,8 @@ pub struct Progress {
     pub earlier: BTreeMap<u32, Earlier>,
     /// The slots that are yet to be read; None where it is all keys.
     pub slots: Option<Slots>,
+    /// Keys that some of the tables have had, and others not, by database.
+    pub owed: BTreeMap<u32, Owed>,
 }
 
 /// What is to be read of one database of a node.
@@ -212,7 +214,7 @@ impl Job {
                 Err(error) => return Err(error),
             };
             if tried == PLANS {
-                return Err(moved.at("the servers change all the time, so that no plan holds"));
+                return Err(moved);
             }
             tried += 1;
             pause(PLAN_PAUSE, cancel)?;
@@ -227,8 +229,9 @@ impl Job {
             let open = holding.and_then(|holding| holding.leaving.keys().next());
             if let Some(slot) = open {
                 return Err(Error::TopologyChanged(format!(
-                    "{}: slot {slot} is being moved to another node, and streams are read only \
-                     while none is; read again when it is done, or end it by `redis-cli --cluster fix`",
+                    "{}: slot {slot} is being moved to another node, or was left so, and streams are \
+                     read only while none is; read again when it is done, end it by `redis-cli \
+                     --cluster fix`, or leave out the table `streams`",
                     crew.node.name
                 )));
             }
@@ -243,8 +246,16 @@ impl Job {
             (holding, _) => holding.clone(),
         };
         let databases: Vec<u32> = match &self.databases {
-            // None of the slots that are left to be read is here.
-            _ if holding.as_ref().is_some_and(Holding::is_empty) => Vec::new(),
+            // None of the slots that are left to be read is here, and no key that is owed.
+            _ if holding.as_ref().is_some_and(Holding::is_empty)
+                && !progress
+                    .owed
+                    .values()
+                    .flatten()
+                    .any(|(key, _)| node.owns(key)) =>
+            {
+                Vec::new()
+            }
             Databases::These(numbers) => numbers.clone(),
             Databases::All if node.server.databases.is_empty() => vec![0],
             Databases::All => node.server.databases.keys().copied().collect(),
@@ -260,6 +271,10 @@ impl Job {
             if let (Some(holding), Some(_)) = (&holding, &progress.slots) {
                 share.work.list(holding);
             }
+            let owed = progress.owed.get(&db).into_iter().flatten();
+            share
+                .work
+                .owe(owed.filter(|(key, _)| node.owns(key)).cloned());
             shares.push(share);
         }
         Ok(Crew {

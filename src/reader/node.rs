@@ -175,6 +175,18 @@ impl Visitor for TableVisitor {
         }
     }
 
+    fn denied(&mut self, key: &[u8]) -> Result<()> {
+        self.receipt().keys_denied.add(1);
+        match self.task.table.spec().origin {
+            Origin::Entries if self.fail_on_data_loss => Err(Error::DataLoss(format!(
+                "stream {} may not be read any more, with entries that the read had planned; option \
+                 `fail_on_data_loss=false` goes on without them",
+                show(key)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn mark(&self) -> Option<Mark> {
         Some(self.rows.mark())
     }

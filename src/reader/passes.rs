@@ -8,7 +8,7 @@
 //! comes to its end while other slots are moving. Elsewhere it is another scan. That is known exactly as long
 //! as not more keys were named than are remembered; with more, the read fails and says what moved.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
@@ -21,8 +21,8 @@ use super::node::read_share;
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::tables::Key;
-use crate::topology::{Holding, Node, Role, Slots, is_passing};
-use crate::visit::{Redirected, Visited};
+use crate::topology::{Holding, Node, Role, Slots, is_passing, slot_of};
+use crate::visit::{Owed, Redirected, Visited};
 
 /// More passes are not made: servers that change all the time are in trouble.
 const PASSES: usize = 8;
@@ -121,7 +121,8 @@ pub fn read(
             ));
         }
         job.warn(&format!(
-            "the servers changed while they were read, and what moved was read once more: {trouble}"
+            "the servers changed while they were read, and what moved was read once more: {}",
+            trouble.brief()
         ));
         crews = find_anew(job, &progress, &trouble, cancel)?;
         pass += 1;
@@ -193,7 +194,6 @@ fn read_pass(
     }
     match why {
         None => Pass::Whole,
-        // A key that only some of the tables have is not read once more.
         Some(error) if !clean => Pass::Failed(error),
         Some(error) => Pass::Changed(error, (!everything).then_some(left)),
     }
@@ -259,12 +259,15 @@ fn read_arrived(
     cancel: &Cancel,
 ) -> Vec<End> {
     let mut had: HashSet<Key> = HashSet::new();
+    let mut owed: BTreeMap<u32, Owed> = BTreeMap::new();
     for share in crews.iter_mut().flat_map(|crew| &mut crew.shares) {
         had.extend(std::mem::take(&mut share.work.known.leaving));
+        let of_db = owed.entry(share.db).or_default();
+        of_db.append(&mut share.work.owed);
     }
     let nodes = crews.len();
     let mut ends = Vec::new();
-    for crew in crews {
+    for crew in crews.iter_mut() {
         let holding = crew.holding.clone().unwrap_or_default();
         if holding.arriving.is_empty() {
             continue;
@@ -278,13 +281,24 @@ fn read_arrived(
                     let mut arrived = job.share(&node, nodes, share.db, known);
                     let keys = keys.iter().filter(|key| !had.contains(*key));
                     arrived.work.only(keys);
+                    let here =
+                        |(key, _): &mut (Key, usize)| holding.arriving.contains_key(&slot_of(key));
+                    let owed = owed.entry(share.db).or_default();
+                    arrived.work.owe(owed.extract_if(.., here));
                     node.connection.set_asking();
                     end.add(read_share(&mut node, &mut arrived, job, sender));
+                    share.work.owed = arrived.work.take_owed();
                     share.work.known = arrived.work.known;
                 }
             }
         }
         ends.push(end);
+    }
+    // What is at no other node yet is looked for in another pass, if there is one.
+    for share in crews.iter_mut().flat_map(|crew| &mut crew.shares) {
+        if let Some(left) = owed.remove(&share.db) {
+            share.work.owed.extend(left);
+        }
     }
     ends
 }
@@ -317,10 +331,13 @@ fn arrived_at(
 
 /// Keeps what was read from being read again; false where not all of it is remembered.
 fn remember(crews: Vec<Crew>, progress: &mut Progress) -> bool {
-    let shares = crews.into_iter().flat_map(|crew| crew.shares);
-    let seen: Vec<_> = shares
-        .map(|share| (share.db, share.work.known.seen))
-        .collect();
+    progress.owed.clear();
+    let mut seen = Vec::new();
+    for mut share in crews.into_iter().flat_map(|crew| crew.shares) {
+        let owed = progress.owed.entry(share.db).or_default();
+        owed.extend(share.work.take_owed());
+        seen.push((share.db, share.work.known.seen));
+    }
     let whole = seen.iter().all(|(_, seen)| seen.is_whole());
     for (db, seen) in seen {
         // The last pass had it in common with nobody else, and is over.

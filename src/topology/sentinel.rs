@@ -78,11 +78,18 @@ impl Sentinels {
     fn ask(&self, seed: &Address, cancel: &Cancel) -> Result<Option<Vec<Address>>> {
         let mut connection = self.sentinel_dialer.open(seed, cancel)?;
         if self.read_from == ReadFrom::Primary {
-            let found: Option<(String, u16)> = connection.query(
+            let found: Result<Option<(String, u16)>> = connection.query(
                 redis::cmd("SENTINEL")
                     .arg("GET-MASTER-ADDR-BY-NAME")
                     .arg(&self.master),
-            )?;
+            );
+            let found = found.map_err(|error| match error.is_reply("ERR") {
+                true => Error::Configuration(
+                    "this is no Sentinel, which option `mode` (or `sentinel_master`) says it is"
+                        .to_owned(),
+                ),
+                false => error,
+            })?;
             return Ok(found.map(|(host, port)| vec![Address::Tcp { host, port }]));
         }
         let mut asked = redis::cmd("SENTINEL");

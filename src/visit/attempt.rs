@@ -103,7 +103,8 @@ impl<'a> Pages<'a> {
         let mut commands = self.connection.commands();
         commands.push(&[b"UNWATCH"]);
         self.connection.send(&commands)?;
-        self.connection.replies(1).bytes().map(|_| ())
+        // Where that is refused, a later key may look as if it had changed, and is read again.
+        answer(self.connection.replies(1).bytes().map(|_| ())).map(|_| ())
     }
 
     /// Watches the key, and asks what it is now.
@@ -255,6 +256,15 @@ impl<'a> Pages<'a> {
         let mut replies = self.connection.replies_unasked(2);
         let begun = replies.bytes().map(|_| ());
         let ended = replies.array_or_nil();
+        // A server that knows no EXEC is still waiting for one.
+        if let (Ok(()), Err(Error::Refused { code, .. })) = (&begun, &ended)
+            && code != "EXECABORT"
+        {
+            let mut commands = Commands::default();
+            commands.push(&[b"DISCARD"]);
+            self.connection.send(&commands)?;
+            answer(self.connection.replies_unasked(1).bytes().map(|_| ()))??;
+        }
         match (begun, ended) {
             (Ok(()), Ok(Some(_))) => Ok(Attempt::Consistent),
             (Ok(()), Ok(None)) => Ok(Attempt::Changed),

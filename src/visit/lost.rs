@@ -1,82 +1,64 @@
 //! What becomes of keys that could not be read, or not to their end.
 
-use super::{Flight, Redirected, Visit, WRONGTYPE, of_key};
+use super::work::Untyped;
+use super::{Flight, Named, Redirected, Visit, WRONGTYPE, of_key};
 use crate::error::{Denied, Error, Result};
 use crate::options::OnDenied;
-use crate::tables::Key;
+use crate::tables::Piece;
 use crate::topology::{Slots, slot_of};
 
 impl Visit<'_, '_> {
     /// Takes back that the keys came which were not read to their end; false where that is not
     /// possible.
     pub(super) fn abandon(&mut self) -> bool {
-        let known = &mut self.work.known;
-        let mut forget = |key: &Key| known.forget(key);
-        self.at_hand.iter().for_each(&mut forget);
-        self.unsized_keys
-            .iter()
-            .map(|named| &named.key)
-            .for_each(&mut forget);
-        self.work
-            .untyped
-            .iter()
-            .map(|one| &one.key)
-            .for_each(&mut forget);
-        self.work
-            .ready
-            .iter()
-            .map(|piece| &piece.key)
-            .for_each(&mut forget);
-        self.large
-            .iter()
-            .map(|piece| &piece.key)
-            .for_each(&mut forget);
-        for flight in &self.flights {
+        let mut keys = std::mem::take(&mut self.at_hand);
+        let of_name = |named: Named| (named.key, Some(named.visitor));
+        let of_piece = |piece: Piece| (piece.key, Some(piece.table));
+        let of_untyped = |one: Untyped| (one.key, one.only);
+        keys.extend(self.unsized_keys.drain(..).map(of_name));
+        keys.extend(self.work.untyped.drain(..).map(of_untyped));
+        keys.extend(self.work.ready.drain(..).map(of_piece));
+        keys.extend(self.large.drain(..).map(of_piece));
+        for flight in self.flights.drain(..) {
             match flight {
                 Flight::Names {
                     untyped,
                     unsized_keys,
                     ..
                 } => {
-                    untyped.iter().map(|one| &one.key).for_each(&mut forget);
-                    let named = unsized_keys.iter().map(|(named, _)| &named.key);
-                    named.for_each(&mut forget);
+                    keys.extend(untyped.into_iter().map(of_untyped));
+                    keys.extend(unsized_keys.into_iter().map(|(named, _)| of_name(named)));
                 }
                 Flight::Pieces { bundles, .. } => {
-                    let pieces = bundles.iter().flat_map(|bundle| &bundle.pieces);
-                    pieces.map(|piece| &piece.key).for_each(&mut forget);
+                    let pieces = bundles.into_iter().flat_map(|bundle| bundle.pieces);
+                    keys.extend(pieces.map(of_piece));
                 }
             }
+        }
+        for (key, visitor) in keys {
+            self.take_back(&key, visitor);
         }
         self.manner.resumable && !self.half_read
     }
 
+    /// Takes back that a key came. Where it came to the visitor that tells the types, and not yet to
+    /// another one, it is owed to that one alone.
+    fn take_back(&mut self, key: &[u8], visitor: Option<usize>) {
+        match (self.work.told_by(), visitor) {
+            (Some(teller), Some(visitor)) if visitor != teller => {
+                self.work.owed.push((key.into(), visitor));
+            }
+            _ => self.work.known.forget(key),
+        }
+    }
+
     pub(super) fn gone(&mut self, key: &[u8], visitor: usize) -> Result<()> {
+        // It may have gone on to another node, which a replica does not say.
         if self.manner.one_slot {
-            self.gone_from_node(key, visitor)?;
+            self.take_back(key, Some(visitor));
         }
         self.visitors[visitor].receipt().keys_gone.add(1);
         self.visitors[visitor].missing(key)
-    }
-
-    /// A key that is gone may have gone on to another node, which a replica does not say: there it
-    /// is to be read, unless a table has had it already and another has not.
-    fn gone_from_node(&mut self, key: &[u8], visitor: usize) -> Result<()> {
-        if self.work.told_by().is_none_or(|by| by == visitor) {
-            self.work.known.forget(key);
-        } else if self.work.known.is_leaving(key) {
-            return Err(of_key(
-                Error::TopologyChanged(
-                    "its slot is being moved, and it went between two tables that want it; read \
-                     again"
-                        .to_owned(),
-                ),
-                key,
-            ));
-        } else {
-            self.torn = true;
-        }
-        Ok(())
     }
 
     pub(super) fn changed_type(&mut self, key: &[u8], visitor: usize) -> Result<()> {
@@ -90,27 +72,24 @@ impl Visit<'_, '_> {
         match error.root() {
             Error::Refused { code, .. } if code == WRONGTYPE => self.changed_type(key, visitor),
             Error::Redirected { .. } if self.manner.resumable => {
-                self.redirect(error, key);
+                self.redirect(error, key, Some(visitor));
                 Ok(())
             }
             Error::PermissionDenied {
                 denied: Denied::Key,
                 ..
-            } if self.manner.on_denied == OnDenied::Skip => {
-                self.visitors[visitor].denied(key);
-                Ok(())
-            }
+            } if self.manner.on_denied == OnDenied::Skip => self.visitors[visitor].denied(key),
             _ => {
                 self.at_work = Some(visitor);
-                self.at_hand.push(key.into());
+                self.at_hand.push((key.into(), Some(visitor)));
                 Err(of_key(error, key))
             }
         }
     }
 
     /// Leaves a key to the node that has it now.
-    pub(super) fn redirect(&mut self, error: Error, key: &[u8]) {
-        self.work.known.forget(key);
+    pub(super) fn redirect(&mut self, error: Error, key: &[u8], visitor: Option<usize>) {
+        self.take_back(key, visitor);
         // One of a slot that is known to be moving is read there as soon as this node is through.
         if error.is_asking() && self.work.known.is_leaving(key) {
             return;

@@ -29,7 +29,7 @@ use crate::topology::Slots;
 
 pub use pages::InPages;
 pub use visitor::{Visitor, Wants};
-pub use work::{Earlier, Known, Work};
+pub use work::{Earlier, Known, Owed, Work};
 
 use work::Untyped;
 
@@ -134,11 +134,9 @@ struct Visit<'a, 'v> {
     /// The visitor at work, for errors to name.
     at_work: Option<usize>,
     /// Keys of what was being taken in when an error came.
-    at_hand: Vec<Key>,
+    at_hand: Vec<(Key, Option<usize>)>,
     /// Whether rows of these are still there.
     half_read: bool,
-    /// Whether a key came to one table, and was gone when another wanted it.
-    torn: bool,
     redirected: Option<Redirected>,
 }
 
@@ -155,11 +153,7 @@ pub fn visit(
         connection,
         weights: vec![Weight::default(); visitors.len()],
         visitors,
-        // Where one visitor tells the types for others, it may have had a key, and they not.
-        manner: Manner {
-            resumable: manner.resumable && work.told_by().is_none(),
-            ..manner
-        },
+        manner,
         work,
         unsized_keys: Vec::new(),
         memory_refused: false,
@@ -171,11 +165,10 @@ pub fn visit(
         at_work: None,
         at_hand: Vec::new(),
         half_read: false,
-        torn: false,
         redirected: None,
     };
     let outcome = visit.run().map_err(|error| visit.name(error));
-    let clean = (outcome.is_ok() || visit.abandon()) && !visit.torn;
+    let clean = outcome.is_ok() || visit.abandon();
     Visited {
         outcome,
         redirected: visit.redirected.take(),
@@ -219,9 +212,11 @@ impl Visit<'_, '_> {
                 }) => {
                     let taken = self.take_names(naming, &untyped, &unsized_keys);
                     if taken.is_err() {
-                        let named = unsized_keys.into_iter().map(|(named, _)| named.key);
-                        self.at_hand.extend(named);
-                        self.at_hand.extend(untyped.into_iter().map(|one| one.key));
+                        let named = unsized_keys.into_iter();
+                        self.at_hand
+                            .extend(named.map(|(named, _)| (named.key, Some(named.visitor))));
+                        let untyped = untyped.into_iter();
+                        self.at_hand.extend(untyped.map(|one| (one.key, one.only)));
                     }
                     taken?;
                 }
@@ -288,7 +283,7 @@ impl Visit<'_, '_> {
                 // Unless they can be undone, its rows are handed over in part.
                 let paging = self.visitors[table].in_pages();
                 self.half_read |= !paging.is_some_and(InPages::undo);
-                self.at_hand.push(key.clone());
+                self.at_hand.push((key.clone(), Some(table)));
             }
             match end? {
                 pages::End::Read => self.visitors[table].receipt().keys_paged.add(1),

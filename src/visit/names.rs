@@ -81,7 +81,7 @@ impl Visit<'_, '_> {
         let key_type = match self.connection.replies(1).bytes() {
             Ok(key_type) => Key::from(key_type),
             Err(error @ Error::Redirected { .. }) if self.manner.resumable => {
-                self.redirect(error, key);
+                self.redirect(error, key, one.only);
                 return Ok(());
             }
             Err(Error::PermissionDenied {
@@ -98,6 +98,13 @@ impl Visit<'_, '_> {
             }
             Err(error) => return Err(of_key(error, key)),
         };
+        if let Some(visitor) = one.only {
+            let wanted = self.visitors[visitor].wants().key_type();
+            if wanted.is_some_and(|wanted| wanted.as_bytes() == &*key_type) {
+                self.name_key(key.clone(), visitor, None);
+            }
+            return Ok(());
+        }
         // A name that was given may be that of no key.
         let is_key = *key_type != *b"none";
         if !is_key
@@ -209,6 +216,7 @@ impl Visit<'_, '_> {
                     key,
                     wanted: key_type,
                     named: true,
+                    only: None,
                 }),
                 Way::Told { by } => self.name_key(key, by, None),
                 Way::Typed(key_type) => self.route(&key, key_type.as_bytes(), None, true),

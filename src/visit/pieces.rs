@@ -6,7 +6,6 @@ use super::{
     Bundle, FEW_ELEMENTS, FLIGHTS_OF_PIECES, Flight, GROWTH, MOST_ELEMENTS, Visit, of_key,
 };
 use crate::error::{Error, Result, show};
-use crate::options::OnDenied;
 use crate::pace::Weight;
 use crate::resp::Commands;
 use crate::tables::{At, Outcome, Piece};
@@ -176,8 +175,7 @@ impl Visit<'_, '_> {
         let count = bundle.pieces.len();
         self.at_work = Some(visitor);
         // What may yet have to be said of them, when they are gone into rows.
-        let skips = bundle.pieces.len() > 1 && self.manner.on_denied == OnDenied::Skip;
-        let spare: Vec<Piece> = match self.manner.resumable || skips {
+        let spare: Vec<Piece> = match self.manner.resumable || count > 1 {
             true => bundle.pieces.iter().map(Piece::again_alone).collect(),
             false => Vec::new(),
         };
@@ -189,10 +187,7 @@ impl Visit<'_, '_> {
                 if !rewound || !error.is_refusal() {
                     self.half_read |= !rewound;
                     self.at_hand
-                        .extend(spare.into_iter().map(|piece| piece.key));
-                    return Err(of_keys(error, &key, count));
-                }
-                if spare.is_empty() && count > 1 {
+                        .extend(spare.into_iter().map(|piece| (piece.key, Some(visitor))));
                     return Err(of_keys(error, &key, count));
                 }
                 self.take_refusal(error, spare, &key, visitor)?;

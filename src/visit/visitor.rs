@@ -61,8 +61,9 @@ pub trait Visitor {
         Ok(())
     }
     /// Called for a key that the user may not read, where that is no error.
-    fn denied(&mut self, _key: &[u8]) {
+    fn denied(&mut self, _key: &[u8]) -> Result<()> {
         self.receipt().keys_denied.add(1);
+        Ok(())
     }
     /// For how long, so far, what was taken had to wait until somebody wanted it.
     fn held_up(&self) -> Duration {

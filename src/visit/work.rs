@@ -24,7 +24,12 @@ pub struct Work {
     scans_by_type: bool,
     selects: Vec<Select>,
     pub known: Known,
+    /// Keys that came to the visitor that tells the types, and could not be read for another one.
+    pub owed: Owed,
 }
+
+/// Keys, each with the place of the visitor that is yet to have it.
+pub type Owed = Vec<(Key, usize)>;
 
 /// A key whose type is to be asked.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub(super) struct Untyped {
     /// Whether it counts as one that came. One that a rule names does so when its type is known:
     /// other rules may want it for another type.
     pub named: bool,
+    /// Whom alone it is for; the others have had it.
+    pub only: Option<usize>,
 }
 
 /// How a key that was named finds its visitors.
@@ -76,6 +83,7 @@ impl Work {
                             key: name.clone(),
                             wanted: select.key_type,
                             named: false,
+                            only: None,
                         });
                     }
                 }
@@ -94,6 +102,7 @@ impl Work {
             scans_by_type: false,
             selects: Vec::new(),
             known: Known::default(),
+            owed: Owed::new(),
         }
     }
 
@@ -131,6 +140,25 @@ impl Work {
         }
     }
 
+    /// Adds keys that are owed to a visitor from before.
+    pub fn owe(&mut self, owed: impl IntoIterator<Item = (Key, usize)>) {
+        let owed = owed.into_iter().map(|(key, visitor)| Untyped {
+            key,
+            wanted: None,
+            named: true,
+            only: Some(visitor),
+        });
+        self.untyped.extend(owed);
+    }
+
+    /// Keys that are owed by now, also of work that was not begun.
+    pub fn take_owed(&mut self) -> Owed {
+        let mut owed = std::mem::take(&mut self.owed);
+        let waiting = self.untyped.drain(..);
+        owed.extend(waiting.filter_map(|one| Some((one.key, one.only?))));
+        owed
+    }
+
     /// A key that no scan named: its type is asked, if its name is wanted of any.
     pub(super) fn choose(&mut self, key: &Key) {
         for wanted in types_of(&self.selects, key) {
@@ -138,6 +166,7 @@ impl Work {
                 key: key.clone(),
                 wanted,
                 named: false,
+                only: None,
             });
         }
     }

@@ -7,7 +7,7 @@ Rows are dicts in the columns' order. Columns whose values move by themselves ar
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -74,6 +74,19 @@ def scan(raw: Raw, pattern: bytes | str = "*") -> list[bytes]:
         names |= dict.fromkeys(page)
         if cursor == b"0":
             return list(names)
+
+
+def choose(client: redis.Redis, rules: Iterable[Mapping[str, Any]]) -> set[bytes]:
+    """The names that a database's `sync_rules` choose, by what the server says to each of them."""
+    raw = Raw(client)
+    names: set[bytes] = set()
+    for rule in rules:
+        found = scan(raw, rule.get("key_pattern", "*"))
+        if "_type" in rule:
+            wanted = rule["_type"].lower().encode()
+            found = [name for name in found if raw("TYPE", name) == wanted]
+        names |= set(found)
+    return names
 
 
 def parse_fields(fields: str | bytes) -> dict[str, Any]:

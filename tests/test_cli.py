@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 import redis
-from lakeflow_redis import __version__
+from lakeflow_redis import LakeflowConnect, __version__
 from lakeflow_redis._core import option_specs
 
 from tests import canary, data, lake
@@ -92,17 +92,25 @@ def assert_failed(done: Done, code: int, *words: str) -> None:
 
 def test_check_names_the_server_and_its_version(server: Server) -> None:
     done = run("check", *at(server))
-    assert done.code == 0
-    assert server.flavour.product in done.stdout
-    assert server.flavour.release in done.stdout
-    assert done.stderr == ""
+    assert (done.code, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    (node,) = [line for line in lines if line.startswith("node ")]
+    assert f"{server.address}: {server.flavour.product} {server.flavour.release}" in node
+    for table in TABLES:
+        assert any(line.endswith(f" {table}: readable") for line in lines)
 
 
-def test_check_fails_where_no_server_is() -> None:
+def test_check_gives_a_script_what_it_found(one_server: Server) -> None:
+    done = run("check", *at(one_server), "--json")
+    assert (done.code, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == LakeflowConnect(one_server.options()).inspect()
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_check_fails_where_no_server_is(more: list[str]) -> None:
     port = str(free_port())
-    done = run("check", "--host", HOST, "--port", port)
-    assert (done.code, done.stdout) == (1, "")
-    assert port in done.stderr
+    done = run("check", "--host", HOST, "--port", port, *more)
+    assert_failed(done, 1, f"{HOST}:{port}", "cannot connect")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -372,6 +380,11 @@ def test_an_unwritable_lake_is_one_line(one_server: Server) -> None:
         (["check"], "url"),
         (["check", "--host", HOST, "--port", "abc"], "port"),
         (["check", "--host", HOST, "--db", "-1"], "db"),
+        (["check", "--host", HOST, "--sync-rules", "[]"], "sync_rules"),
+        (["acl", "--tables", "hash"], "hashes"),
+        (["acl", "--key-pattern", "two words"], "space"),
+        (["acl", "--redis", "5.0"], "5.0"),
+        (["acl", "--db", "nonsense"], "nonsense"),
         (["read", "hash", "--host", HOST], "hashes"),
         (["read", "hashes\n", "--host", HOST], r"\n"),
         (["ingest", "--host", HOST, "--to", "lake", "--tables", "hashes,stream"], "streams"),

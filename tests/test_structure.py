@@ -177,6 +177,7 @@ def test_the_command_line_has_no_options_of_the_server_besides() -> None:
 LONG = {
     "Cargo.lock": "written by cargo",
     "benches/RESULTS.svg": "drawn by the benchmark",
+    "README.md": "all that a user needs, until there is a documentation site",
     "notebooks/01_quickstart.ipynb": "JSON with a line for each line of its cells",
 }
 """Files of more than 400 lines outside the tests, each with the reason."""

@@ -227,9 +227,9 @@ impl TlsStream {
         while stream.session.is_handshaking() {
             stream.flush()?;
             match stream.pull() {
-                Ok(0) => {
-                    let text = "the server hung up in the TLS handshake; does it speak TLS there?";
-                    return Err(io::Error::other(Error::TlsUnanswered(text.to_owned())));
+                Ok(0) => return Err(hung_up()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(hung_up());
                 }
                 Ok(_) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -302,6 +302,11 @@ impl AsFd for TlsStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tcp.as_fd()
     }
+}
+
+fn hung_up() -> io::Error {
+    let text = "the server hung up in the TLS handshake; does it speak TLS there?";
+    io::Error::other(Error::TlsUnanswered(text.to_owned()))
 }
 
 /// A server without TLS takes the handshake for the beginning of a command, and waits for its end.

@@ -144,6 +144,10 @@ fn read_pass(
     let mends = clean && ends.iter().all(|end| end.is_mendable(job));
     let again = |error| match mends {
         true => Pass::Changed(error, progress.slots.clone()),
+        // What the server says while it changes its part is about that.
+        false if error.is_refusal() && is_passing(&error) && !error.is_topology() => {
+            Pass::Failed(Error::TopologyChanged(format!("{error}; read again")))
+        }
         false => Pass::Failed(error),
     };
     // Those that were only stopped have nothing to say.

@@ -225,21 +225,23 @@ fn first_that_answers(dialer: &Dialer, seeds: &[Address], cancel: &Cancel) -> Re
 /// What one of several servers gives. Only one that does not answer is passed over: credentials
 /// that are wrong are not tried everywhere.
 fn first_of<S, T>(seeds: &[S], mut give: impl FnMut(&S) -> Result<T>) -> Result<T> {
-    let mut failed: Option<Error> = None;
+    let mut failed: Vec<Error> = Vec::new();
     for seed in seeds {
         match give(seed) {
-            Err(error) if error.is_unreachable() => {
-                failed.get_or_insert(error);
-            }
+            Err(error) if error.is_unreachable() => failed.push(error),
             other => return other,
         }
     }
+    let mut failed = failed.into_iter();
     let none = || Error::Configuration("no server is named".to_owned());
-    let error = failed.unwrap_or_else(none);
-    Err(match seeds.len() {
-        1 => error,
-        many => error.at(format!(
-            "none of {many} servers can be reached, the first of them"
+    let first = failed.next().unwrap_or_else(none);
+    let others: Vec<_> = failed.map(|error| error.brief()).collect();
+    Err(match others.len() {
+        0 => first,
+        _ => first.at(format!(
+            "none of {} servers can be reached ({}), nor the first of them",
+            seeds.len(),
+            others.join("; ")
         )),
     })
 }

@@ -78,6 +78,22 @@ pub fn commands(grant: &Grant<'_>) -> Vec<&'static str> {
     commands
 }
 
+/// The rules for ACL SETUSER at a Sentinel, which knows no keys: all that it is asked, and nothing
+/// else.
+pub fn sentinel_acl_rules() -> Vec<String> {
+    let rules = [
+        "on",
+        "resetkeys",
+        "resetchannels",
+        "-@all",
+        "+ping",
+        "+client|setname",
+        "+sentinel|get-master-addr-by-name",
+        "+sentinel|slaves",
+    ];
+    rules.map(str::to_owned).to_vec()
+}
+
 /// A key that is none: a command on it does no harm, and says whether it may be sent.
 const PROBE: &str = "lakeflow-redis:no-such-key";
 

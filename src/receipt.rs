@@ -66,18 +66,32 @@ impl Default for Receipt {
 impl Receipt {
     /// The counts by name, in the order in which to show them.
     pub fn counts(&self) -> [(&'static str, u64); 11] {
+        self.named().map(|(name, count)| (name, count.get()))
+    }
+
+    /// Adds what another one has counted and warned of.
+    pub fn add(&self, other: &Receipt) {
+        for ((_, count), (_, more)) in self.named().into_iter().zip(other.named()) {
+            count.add(more.get());
+        }
+        for warning in other.warnings() {
+            self.warn(&warning);
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &Count); 11] {
         [
-            ("rows", self.rows.get()),
-            ("bytes", self.bytes.get()),
-            ("keys_scanned", self.keys_scanned.get()),
-            ("duplicates_dropped", self.duplicates_dropped.get()),
-            ("keys_gone", self.keys_gone.get()),
-            ("keys_changed_type", self.keys_changed_type.get()),
-            ("keys_denied", self.keys_denied.get()),
-            ("keys_paged", self.keys_paged.get()),
-            ("keys_inconsistent", self.keys_inconsistent.get()),
-            ("rows_skipped", self.rows_skipped.get()),
-            ("values_replaced", self.values_replaced.get()),
+            ("rows", &self.rows),
+            ("bytes", &self.bytes),
+            ("keys_scanned", &self.keys_scanned),
+            ("duplicates_dropped", &self.duplicates_dropped),
+            ("keys_gone", &self.keys_gone),
+            ("keys_changed_type", &self.keys_changed_type),
+            ("keys_denied", &self.keys_denied),
+            ("keys_paged", &self.keys_paged),
+            ("keys_inconsistent", &self.keys_inconsistent),
+            ("rows_skipped", &self.rows_skipped),
+            ("values_replaced", &self.values_replaced),
         ]
     }
 

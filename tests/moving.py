@@ -28,14 +28,8 @@ COLUMNS = {
     "streams": ["key_name", "entry_id"],
 }
 
-TABLES = [
-    *(["strings"], ["keys"], ["hashes"]),
-    *(["strings", "hashes", "lists"], ["strings", "keys", "hashes", "lists"]),
-]
+READS = [["strings"], ["strings", "keys", "hashes", "lists"]]
 """What reads that are disturbed read: one table, or several."""
-
-FEW_TABLES = TABLES[2:]
-"""The same where a disturbance takes long."""
 
 SMALL = 60_000
 LARGE = 4

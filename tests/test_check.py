@@ -114,7 +114,7 @@ def test_the_server_its_user_and_its_databases_are_said(
     assert printed(text, "user") == ["default"]
     assert printed(text, "database") == [
         "0: 1,234 keys, of which 1 expire",
-        "3: 1 keys, of which 0 expire",
+        "3: 1 key, of which 0 expire",
     ]
     assert sorted(printed(text, "table")) == sorted(f"{table}: readable" for table in TABLES)
     assert printed(text, "limit") == found["limits"]
@@ -206,7 +206,7 @@ def test_a_replica_is_said_to_be_one(flavour: Any) -> None:
         assert found["databases"] == {"0": {"keys": 1, "expires": 0}}
         assert found["tables"] == dict.fromkeys(TABLES, ALL_IS_WELL)
         assert any("eplica" in limit for limit in found["limits"])
-        assert ", replica, 1 keys" in check(replica)
+        assert ", replica, 1 key" in check(replica)
         assert [node["role"] for node in inspect(primary)["nodes"]] == ["primary"]
         assert not any("eplica" in limit for limit in inspect(primary)["limits"])
 

@@ -13,6 +13,7 @@ __all__ = [
     "__version__",
     "acl_rules",
     "option_specs",
+    "sentinel_acl_rules",
 ]
 
 __version__: str
@@ -70,6 +71,9 @@ def acl_rules(
     Raises:
         ConfigurationError: no such table, or a pattern or version that no rule can be of.
     """
+
+def sentinel_acl_rules() -> list[str]:
+    """The rules for `ACL SETUSER` that just suffice at Sentinels, without a password."""
 
 @type_check_only
 class NodeFacts(TypedDict):

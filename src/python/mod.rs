@@ -33,6 +33,8 @@ mod _core {
     #[pymodule_export]
     use super::schema::Schema;
     #[pymodule_export]
+    use super::sentinel_acl_rules;
+    #[pymodule_export]
     use super::tables::TableBatches;
 
     #[pymodule_init]
@@ -71,6 +73,12 @@ fn option_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             Ok(dict)
         })
         .collect()
+}
+
+/// The ACL rules that just suffice at Sentinels.
+#[pyfunction]
+fn sentinel_acl_rules() -> Vec<String> {
+    permissions::sentinel_acl_rules()
 }
 
 /// The ACL rules that just suffice to read tables.

@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
 use super::node::{Task, wants};
-use super::{CLUSTER, Part, Wanted, appended};
+use super::{Part, Wanted, appended};
 use crate::columns::{Asked, Constant};
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
@@ -35,14 +35,14 @@ pub struct Job {
     pub read: ReadOptions,
     /// How long to look for servers that are just changing.
     pub patience: Duration,
-    tables: Vec<Wants>,
+    tables: Vec<Target>,
     databases: Databases,
     /// Unix seconds.
     scanned_at: i64,
 }
 
 /// A table, and where its rows go.
-struct Wants {
+struct Target {
     table: &'static dyn Table,
     asked: Asked,
     schema: SchemaRef,
@@ -112,14 +112,14 @@ impl Job {
             starts.push((spec.name, start));
         }
         let Found { topology, nodes } = topology::find(&connect, cancel)?;
-        let clustered = topology.mode() == CLUSTER;
-        let mut wants = Vec::new();
+        let sharded = topology.is_sharded();
+        let mut targets = Vec::new();
         for (name, start) in starts {
             let table = tables::table(name)?;
             let spec = table.spec();
-            let appended = appended(spec, &databases, clustered);
+            let appended = appended(spec, &databases, sharded);
             let asked = Asked::of(spec.name, spec.columns, &appended, &read)?;
-            wants.push(Wants {
+            targets.push(Target {
                 table,
                 schema: asked.schema(&read),
                 asked,
@@ -131,11 +131,11 @@ impl Job {
             patience: patience(&connect),
             topology,
             read,
-            tables: wants,
+            tables: targets,
             databases,
             scanned_at,
         };
-        if clustered {
+        if sharded {
             topology::check_database(&job.databases)?;
         }
         let (crews, ends) = job.plan(nodes, cancel)?;
@@ -145,7 +145,7 @@ impl Job {
             }
         }
         let offsets = job.tables.iter().zip(&ends);
-        let offsets = offsets.map(|(wants, ends)| match wants.start {
+        let offsets = offsets.map(|(target, ends)| match target.start {
             Some(_) => offset::streams(ends),
             None => offset::snapshot(scanned_at),
         });
@@ -154,10 +154,10 @@ impl Job {
     }
 
     pub fn parts(&self) -> Vec<Part> {
-        let parts = self.tables.iter().map(|wants| Part {
-            table: wants.table.spec().name,
-            schema: wants.schema.clone(),
-            receipt: wants.receipt.clone(),
+        let parts = self.tables.iter().map(|target| Part {
+            table: target.table.spec().name,
+            schema: target.schema.clone(),
+            receipt: target.receipt.clone(),
         });
         parts.collect()
     }
@@ -165,25 +165,24 @@ impl Job {
     /// Whether all rows come from keys that scans name, so that another pass may go on where one
     /// breaks off.
     pub fn only_scans(&self) -> bool {
-        let origins = self.tables.iter().map(|wants| &wants.table.spec().origin);
+        let origins = self.tables.iter().map(|target| &target.table.spec().origin);
         origins
             .into_iter()
             .all(|origin| matches!(origin, Origin::Keys { .. }))
     }
 
     pub fn manner(&self) -> Manner {
-        let shared = self.topology.mode() == "standalone";
         Manner {
             on_denied: self.read.on_denied,
-            one_slot: self.topology.mode() == CLUSTER,
-            resumable: !shared && self.only_scans(),
+            one_slot: self.topology.is_sharded(),
+            resumable: self.topology.changes() && self.only_scans(),
         }
     }
 
     /// Says something that concerns all tables.
     pub fn warn(&self, message: &str) {
-        for wants in &self.tables {
-            wants.receipt.warn(message);
+        for target in &self.tables {
+            target.receipt.warn(message);
         }
     }
 
@@ -197,17 +196,24 @@ impl Job {
                 crews.push(self.crew(node, count, &Progress::default())?);
             }
             let mut ends = vec![BTreeMap::new(); self.tables.len()];
+            // What a plan counts that comes to nothing is not to be counted.
+            let receipts: Vec<Arc<Receipt>> = self.tables.iter().map(|_| Arc::default()).collect();
             self.add_servers(&mut crews);
-            if !self.tables.iter().any(|wants| wants.start.is_some()) {
+            if !self.tables.iter().any(|target| target.start.is_some()) {
                 return Ok((crews, ends));
             }
             let planned_so_far = self
                 .check_closed(&crews)
-                .and_then(|()| self.add_streams(&mut crews, &mut ends));
+                .and_then(|()| self.add_streams(&mut crews, &mut ends, &receipts));
             let planned = crews.iter_mut().map(|crew| &mut crew.node).collect();
             let moved = match planned_so_far {
                 Ok(()) => match self.topology.moved(planned, cancel)? {
-                    None => return Ok((crews, ends)),
+                    None => {
+                        for (target, planned) in self.tables.iter().zip(&receipts) {
+                            target.receipt.add(planned);
+                        }
+                        return Ok((crews, ends));
+                    }
                     Some(moved) => Error::TopologyChanged(moved.what),
                 },
                 Err(error) if error.is_topology() => error,
@@ -302,7 +308,7 @@ impl Job {
                 refused: AtomicU8::new(0),
             },
             constants: match one.table.spec().origin {
-                Origin::Server if self.topology.mode() == CLUSTER => {
+                Origin::Server if self.topology.is_sharded() => {
                     vec![Constant::Text(node.name.clone())]
                 }
                 Origin::Keys { .. } | Origin::Entries if self.databases.may_be_many() => {
@@ -334,7 +340,12 @@ impl Job {
     }
 
     /// Adds the planned ranges of streams, and says where they end.
-    fn add_streams(&self, crews: &mut [Crew], ends: &mut Ends) -> Result<()> {
+    fn add_streams(
+        &self,
+        crews: &mut [Crew],
+        ends: &mut Ends,
+        receipts: &[Arc<Receipt>],
+    ) -> Result<()> {
         for (table, one) in self.tables.iter().enumerate() {
             let Some(start) = &one.start else {
                 continue;
@@ -344,10 +355,9 @@ impl Job {
                 for share in &crew.shares {
                     let place = Place { node, db: share.db };
                     let node = &mut crew.node;
-                    let drafted = node
-                        .connection
-                        .select(share.db)
-                        .and_then(|()| plan::draft(node, place, start, &self.read, &one.receipt));
+                    let drafted = node.connection.select(share.db).and_then(|()| {
+                        plan::draft(node, place, start, &self.read, &receipts[table])
+                    });
                     drafts.push(drafted.map_err(|error| error.at(&crew.node.name))?);
                 }
             }

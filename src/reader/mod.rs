@@ -121,32 +121,27 @@ impl Drop for Reader {
 /// one table whose columns depend on it.
 pub fn asked(table: &str, options: &Options, cancel: &Cancel) -> Result<Asked> {
     let spec = tables::table(table)?.spec();
-    let clustered = match spec.origin {
-        Origin::Server => is_clustered(options, cancel)?,
+    let sharded = match spec.origin {
+        Origin::Server => is_sharded(options, cancel)?,
         Origin::Keys { .. } | Origin::Entries => false,
     };
-    let appended = appended(spec, &options.databases()?, clustered);
+    let appended = appended(spec, &options.databases()?, sharded);
     Asked::of(spec.name, spec.columns, &appended, &options.read()?)
 }
 
-fn is_clustered(options: &Options, cancel: &Cancel) -> Result<bool> {
+fn is_sharded(options: &Options, cancel: &Cancel) -> Result<bool> {
     Ok(match options.mode()? {
         Mode::Cluster => true,
         Mode::Standalone | Mode::Sentinel => false,
-        Mode::Auto => {
-            let found = topology::find(&options.connection()?, cancel)?;
-            found.topology.mode() == CLUSTER
-        }
+        Mode::Auto => topology::is_sharded(&options.connection()?, cancel)?,
     })
 }
 
-const CLUSTER: &str = "cluster";
-
 /// The columns that tell rows apart where a read has several databases, or a table several
 /// servers.
-fn appended(spec: &Spec, databases: &Databases, clustered: bool) -> Vec<Column> {
+fn appended(spec: &Spec, databases: &Databases, sharded: bool) -> Vec<Column> {
     match spec.origin {
-        Origin::Server if clustered => vec![key("node", Type::Text)],
+        Origin::Server if sharded => vec![key("node", Type::Text)],
         Origin::Server => Vec::new(),
         Origin::Keys { .. } | Origin::Entries if databases.may_be_many() => {
             vec![key("db", Type::Long)]

@@ -3,10 +3,12 @@
 //! A pass reads the nodes side by side, and then asks whether what they hold is still the same.
 //! If it is, every key that was there throughout was named, once. If not, a key may have moved
 //! from a node that had not come to it to one that was past it. Then the nodes are found anew for
-//! another pass, which leaves out what was read already. In a cluster that pass is over the slots in
-//! question alone, and lists the keys of each at a moment at which its owner has all of it; so it
-//! comes to its end while other slots are moving. Elsewhere it is another scan. That is known exactly as long
-//! as not more keys were named than are remembered; with more, the read fails and says what moved.
+//! another pass. In a cluster that pass is over the slots in question alone, and lists the keys of
+//! each at a moment at which its owner has all of it; so it comes to its end while other slots are
+//! moving. Elsewhere it is another scan.
+//!
+//! A pass leaves out what those before it have read. What that is, is known as long as not more
+//! keys were named than are remembered; with more, the read fails and says what moved.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -98,12 +100,13 @@ pub fn read(
     let mut progress = Progress::default();
     let mut pass = 1;
     loop {
-        let (trouble, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
+        let (error, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
             Pass::Whole => return Ok(()),
             Pass::Failed(error) => return Err(error),
-            Pass::Changed(error, _) if pass == PASSES => return Err(error),
+            Pass::Changed(error, _) if pass == PASSES => return Err(of_change(error)),
             Pass::Changed(error, slots) => (error, slots),
         };
+        let trouble = of_change(error);
         // Slots are listed where they are owned, and replicas own none.
         let clustered = crews.iter().any(|crew| crew.holding.is_some());
         if clustered
@@ -144,11 +147,7 @@ fn read_pass(
     let mends = clean && ends.iter().all(|end| end.is_mendable(job));
     let again = |error| match mends {
         true => Pass::Changed(error, progress.slots.clone()),
-        // What the server says while it changes its part is about that.
-        false if error.is_refusal() && is_passing(&error) && !error.is_topology() => {
-            Pass::Failed(Error::TopologyChanged(format!("{error}; read again")))
-        }
-        false => Pass::Failed(error),
+        false => Pass::Failed(of_change(error)),
     };
     // Those that were only stopped have nothing to say.
     let stopped = |end: &End| matches!(&end.outcome, Err(error) if error.is_interrupt());
@@ -200,6 +199,14 @@ fn read_pass(
         None => Pass::Whole,
         Some(error) if !clean => Pass::Failed(error),
         Some(error) => Pass::Changed(error, (!everything).then_some(left)),
+    }
+}
+
+/// What a server says while it changes its part is about that.
+fn of_change(error: Error) -> Error {
+    match error.is_refusal() && is_passing(&error) && !error.is_topology() {
+        true => Error::TopologyChanged(format!("{error}; read again")),
+        false => error,
     }
 }
 
@@ -267,7 +274,7 @@ fn read_arrived(
     for share in crews.iter_mut().flat_map(|crew| &mut crew.shares) {
         had.extend(std::mem::take(&mut share.work.known.leaving));
         let of_db = owed.entry(share.db).or_default();
-        of_db.append(&mut share.work.owed);
+        of_db.extend(share.work.owed.drain());
     }
     let nodes = crews.len();
     let mut ends = Vec::new();
@@ -286,9 +293,9 @@ fn read_arrived(
                     let keys = keys.iter().filter(|key| !had.contains(*key));
                     arrived.work.only(keys);
                     let here =
-                        |(key, _): &mut (Key, usize)| holding.arriving.contains_key(&slot_of(key));
+                        |(key, _): &(Key, usize)| holding.arriving.contains_key(&slot_of(key));
                     let owed = owed.entry(share.db).or_default();
-                    arrived.work.owe(owed.extract_if(.., here));
+                    arrived.work.owe(owed.extract_if(here));
                     node.connection.set_asking();
                     end.add(read_share(&mut node, &mut arrived, job, sender));
                     share.work.owed = arrived.work.take_owed();
@@ -372,7 +379,7 @@ fn find_anew(
         match found {
             Err(error) if is_passing(&error) && began.elapsed() < job.patience => {}
             Err(error) if is_passing(&error) => {
-                return Err(error.at(format!(
+                return Err(of_change(error).at(format!(
                     "after {trouble}, the servers were looked for in vain for {:.0} s",
                     began.elapsed().as_secs_f64()
                 )));

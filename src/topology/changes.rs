@@ -23,11 +23,12 @@ impl Changes {
             slots.extend(&now.holding.as_ref()?.owned);
             Some(slots)
         };
-        if now.role != then.role || now.run_id != then.run_id {
-            let what = match (now.role == then.role, now.role) {
-                (true, _) => format!("another server answers for {name}"),
-                (false, Role::Primary) => format!("{name} became a primary"),
-                (false, Role::Replica) => format!("{name} became a replica"),
+        if (now.role, &now.run_id, &now.id) != (then.role, &then.run_id, &then.id) {
+            let what = match now.role {
+                Role::Primary if now.role != then.role => format!("{name} became a primary"),
+                Role::Replica if now.role != then.role => format!("{name} became a replica"),
+                _ if now.run_id != then.run_id => format!("another server answers for {name}"),
+                _ => format!("{name} gave its place to {}", now.id),
             };
             let slots = shard();
             return Some(Changes { what, slots });

@@ -176,6 +176,10 @@ impl Topology for Cluster {
         "cluster"
     }
 
+    fn is_sharded(&self) -> bool {
+        true
+    }
+
     fn nodes(&self, cancel: &Cancel) -> Result<Vec<Node>> {
         agreed(cancel, || self.find(cancel))
     }

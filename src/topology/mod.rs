@@ -27,7 +27,7 @@ use standalone::Standalone;
 
 use crate::connection::{Cancel, Connection, Dialer, pause};
 use crate::error::{Error, Result};
-use crate::options::{Address, ConnectionOptions, Mode, ReadFrom};
+use crate::options::{Address, ConnectionOptions, Mode};
 
 pub use crate::options::check_cluster_database as check_database;
 
@@ -48,7 +48,8 @@ pub struct Node {
 pub struct State {
     pub role: Role,
     pub run_id: String,
-    /// By which the nodes of a cluster know the primary.
+    /// By which others know it: the nodes of a cluster, of a replica its primary's; to Sentinels it
+    /// is the address.
     pub id: String,
     /// Rises whenever a node of a cluster is given slots.
     pub epoch: u64,
@@ -148,6 +149,16 @@ pub trait Topology: Send + Sync {
     /// Its name, as the option `mode` takes it.
     fn mode(&self) -> &'static str;
 
+    /// Whether each node holds a part of the keys, by slots.
+    fn is_sharded(&self) -> bool {
+        false
+    }
+
+    /// Whether another node may take a node's place, so that a read can go on there.
+    fn changes(&self) -> bool {
+        true
+    }
+
     /// Connects to nodes that together hold all keys, each key once.
     fn nodes(&self, cancel: &Cancel) -> Result<Vec<Node>>;
 
@@ -188,6 +199,25 @@ pub struct Found {
 
 /// Connects to every node that holds a part of the data, by what is there.
 pub fn find(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
+    let (topology, node) = recognize(options, cancel)?;
+    let nodes = match node {
+        Some(node) => vec![node],
+        None => topology.nodes(cancel)?,
+    };
+    Ok(Found { topology, nodes })
+}
+
+/// Whether the keys are sharded, without connecting to all who hold them.
+pub fn is_sharded(options: &ConnectionOptions, cancel: &Cancel) -> Result<bool> {
+    let (topology, _) = recognize(options, cancel)?;
+    Ok(topology.is_sharded())
+}
+
+/// The kind of deployment, and its only node where that is connected by then.
+fn recognize(
+    options: &ConnectionOptions,
+    cancel: &Cancel,
+) -> Result<(Arc<dyn Topology>, Option<Node>)> {
     let dialer = Dialer::new(&options.access)?;
     let topology: Arc<dyn Topology> = match options.mode {
         Mode::Sentinel => Arc::new(Sentinels::new(options, dialer)?),
@@ -205,16 +235,12 @@ pub fn find(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
                     let standalone = Standalone::new(options, dialer);
                     standalone.check_alone(options)?;
                     standalone.check(&node)?;
-                    return Ok(Found {
-                        topology: Arc::new(standalone),
-                        nodes: vec![node],
-                    });
+                    return Ok((Arc::new(standalone), Some(node)));
                 }
             }
         }
     };
-    let nodes = topology.nodes(cancel)?;
-    Ok(Found { topology, nodes })
+    Ok((topology, None))
 }
 
 /// The first of several servers that can be reached; the others may be down.
@@ -295,12 +321,5 @@ fn check_replica(node: &Node) -> Result<()> {
             "{}: this replica is a primary by now; read again",
             node.name
         ))),
-    }
-}
-
-fn wanted_role(read_from: ReadFrom) -> Role {
-    match read_from {
-        ReadFrom::Primary => Role::Primary,
-        ReadFrom::Replica => Role::Replica,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use redis::Value;
 
 use super::server::{Role, Server};
-use super::{Node, State, Topology, agreed, check_replica, first_of, is_passing, wanted_role};
+use super::{Node, State, Topology, agreed, check_replica, first_of, is_passing};
 use crate::connection::{Cancel, Dialer};
 use crate::error::{Error, Result};
 use crate::options::{Access, Address, ConnectionOptions, ReadFrom};
@@ -143,7 +143,10 @@ impl Topology for Sentinels {
             for address in self.addresses(cancel)? {
                 let opened = Node::open(&self.dialer, &address, cancel);
                 match opened.and_then(|node| self.check_role(&node).map(|()| node)) {
-                    Ok(node) => return Ok(vec![node]),
+                    Ok(mut node) => {
+                        node.state.id = address.to_string();
+                        return Ok(vec![node]);
+                    }
                     // Another replica may do.
                     Err(error) if is_passing(&error) => refused = Some(error),
                     Err(error) => return Err(error),
@@ -156,17 +159,14 @@ impl Topology for Sentinels {
     /// A primary that was cut off does not know that there is another, but the Sentinels do.
     fn state(&self, node: &mut Node, cancel: &Cancel) -> Result<State> {
         let server = Server::identify(&mut node.connection)?;
-        let still = self.addresses(cancel)?.contains(&node.address);
-        let role = match still && server.role == wanted_role(self.read_from) {
-            true => server.role,
-            false => match wanted_role(self.read_from) {
-                Role::Primary => Role::Replica,
-                Role::Replica => Role::Primary,
-            },
-        };
+        let addresses = self.addresses(cancel)?;
+        let named = addresses.iter().find(|named| **named == node.address);
         Ok(State {
-            role,
+            role: server.role,
             run_id: server.run_id,
+            id: named
+                .or(addresses.first())
+                .map_or_else(String::new, ToString::to_string),
             ..node.state.clone()
         })
     }

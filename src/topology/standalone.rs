@@ -55,6 +55,10 @@ impl Topology for Standalone {
         "standalone"
     }
 
+    fn changes(&self) -> bool {
+        false
+    }
+
     fn nodes(&self, cancel: &Cancel) -> Result<Vec<Node>> {
         let node = first_that_answers(&self.dialer, &self.seeds, cancel)?;
         self.check(&node)?;

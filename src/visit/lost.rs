@@ -12,21 +12,20 @@ impl Visit<'_, '_> {
     /// possible.
     pub(super) fn abandon(&mut self) -> bool {
         let mut keys = std::mem::take(&mut self.at_hand);
-        let of_name = |named: Named| (named.key, Some(named.visitor));
-        let of_piece = |piece: Piece| (piece.key, Some(piece.table));
-        let of_untyped = |one: Untyped| (one.key, one.only);
+        let mut untyped = std::mem::take(&mut self.work.untyped);
+        let of_name = |named: Named| (named.key, named.visitor);
+        let of_piece = |piece: Piece| (piece.key, piece.table);
         keys.extend(self.unsized_keys.drain(..).map(of_name));
-        keys.extend(self.work.untyped.drain(..).map(of_untyped));
         keys.extend(self.work.ready.drain(..).map(of_piece));
         keys.extend(self.large.drain(..).map(of_piece));
         for flight in self.flights.drain(..) {
             match flight {
                 Flight::Names {
-                    untyped,
+                    untyped: more,
                     unsized_keys,
                     ..
                 } => {
-                    keys.extend(untyped.into_iter().map(of_untyped));
+                    untyped.extend(more);
                     keys.extend(unsized_keys.into_iter().map(|(named, _)| of_name(named)));
                 }
                 Flight::Pieces { bundles, .. } => {
@@ -38,24 +37,39 @@ impl Visit<'_, '_> {
         for (key, visitor) in keys {
             self.take_back(&key, visitor);
         }
+        for one in untyped {
+            self.unname(&one);
+        }
         self.manner.resumable && !self.half_read
     }
 
     /// Takes back that a key came. Where it came to the visitor that tells the types, and not yet to
     /// another one, it is owed to that one alone.
-    fn take_back(&mut self, key: &[u8], visitor: Option<usize>) {
-        match (self.work.told_by(), visitor) {
-            (Some(teller), Some(visitor)) if visitor != teller => {
-                self.work.owed.push((key.into(), visitor));
+    fn take_back(&mut self, key: &[u8], visitor: usize) {
+        match self.work.told_by() {
+            Some(teller) if visitor != teller => {
+                self.work.owed.insert((key.into(), visitor));
             }
             _ => self.work.known.forget(key),
+        }
+    }
+
+    /// Takes back that a key came whose type is not known.
+    pub(super) fn unname(&mut self, one: &Untyped) {
+        match one.only {
+            Some(visitor) => {
+                self.work.owed.insert((one.key.clone(), visitor));
+            }
+            None if one.named => self.work.known.forget(&one.key),
+            // It is only known where it came by another rule, and that it did.
+            None => {}
         }
     }
 
     pub(super) fn gone(&mut self, key: &[u8], visitor: usize) -> Result<()> {
         // It may have gone on to another node, which a replica does not say.
         if self.manner.one_slot {
-            self.take_back(key, Some(visitor));
+            self.take_back(key, visitor);
         }
         self.visitors[visitor].receipt().keys_gone.add(1);
         self.visitors[visitor].missing(key)
@@ -72,7 +86,8 @@ impl Visit<'_, '_> {
         match error.root() {
             Error::Refused { code, .. } if code == WRONGTYPE => self.changed_type(key, visitor),
             Error::Redirected { .. } if self.manner.resumable => {
-                self.redirect(error, key, Some(visitor));
+                self.take_back(key, visitor);
+                self.redirect(error, key);
                 Ok(())
             }
             Error::PermissionDenied {
@@ -81,15 +96,14 @@ impl Visit<'_, '_> {
             } if self.manner.on_denied == OnDenied::Skip => self.visitors[visitor].denied(key),
             _ => {
                 self.at_work = Some(visitor);
-                self.at_hand.push((key.into(), Some(visitor)));
+                self.at_hand.push((key.into(), visitor));
                 Err(of_key(error, key))
             }
         }
     }
 
     /// Leaves a key to the node that has it now.
-    pub(super) fn redirect(&mut self, error: Error, key: &[u8], visitor: Option<usize>) {
-        self.take_back(key, visitor);
+    pub(super) fn redirect(&mut self, error: Error, key: &[u8]) {
         // One of a slot that is known to be moving is read there as soon as this node is through.
         if error.is_asking() && self.work.known.is_leaving(key) {
             return;

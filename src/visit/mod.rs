@@ -54,9 +54,9 @@ enum Flight {
     Names {
         /// Commands that name keys: a SCAN, or what lists slots.
         naming: usize,
-        untyped: Vec<Untyped>,
+        untyped: VecDeque<Untyped>,
         /// Each with what was asked of it.
-        unsized_keys: Vec<(Named, Size)>,
+        unsized_keys: VecDeque<(Named, Size)>,
     },
     Pieces {
         bundles: VecDeque<Bundle>,
@@ -133,8 +133,8 @@ struct Visit<'a, 'v> {
     name_bytes: usize,
     /// The visitor at work, for errors to name.
     at_work: Option<usize>,
-    /// Keys of what was being taken in when an error came.
-    at_hand: Vec<(Key, Option<usize>)>,
+    /// Keys of what was being taken in when an error came, each with its visitor.
+    at_hand: Vec<(Key, usize)>,
     /// Whether rows of these are still there.
     half_read: bool,
     redirected: Option<Redirected>,
@@ -209,17 +209,7 @@ impl Visit<'_, '_> {
                     naming,
                     untyped,
                     unsized_keys,
-                }) => {
-                    let taken = self.take_names(naming, &untyped, &unsized_keys);
-                    if taken.is_err() {
-                        let named = unsized_keys.into_iter();
-                        self.at_hand
-                            .extend(named.map(|(named, _)| (named.key, Some(named.visitor))));
-                        let untyped = untyped.into_iter();
-                        self.at_hand.extend(untyped.map(|one| (one.key, one.only)));
-                    }
-                    taken?;
-                }
+                }) => self.take_names(naming, untyped, unsized_keys)?,
                 Some(Flight::Pieces { bundles, pieces }) => self.take_pieces(bundles, pieces)?,
                 None if self.is_done() => return Ok(()),
                 // Keys that were ready proved large, or gone.
@@ -283,7 +273,7 @@ impl Visit<'_, '_> {
                 // Unless they can be undone, its rows are handed over in part.
                 let paging = self.visitors[table].in_pages();
                 self.half_read |= !paging.is_some_and(InPages::undo);
-                self.at_hand.push((key.clone(), Some(table)));
+                self.at_hand.push((key.clone(), table));
             }
             match end? {
                 pages::End::Read => self.visitors[table].receipt().keys_paged.add(1),

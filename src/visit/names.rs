@@ -1,5 +1,7 @@
 //! Flights of names: the next page of SCAN, and what is yet to be known of the last one's keys.
 
+use std::collections::VecDeque;
+
 use super::work::{Admitted, Untyped, Way};
 use super::{ENOUGH_FLIGHTS, ENOUGH_NAME_BYTES, Flight, Named, Visit, Wants, of_key};
 use crate::error::{Denied, Error, Result};
@@ -48,8 +50,8 @@ impl Visit<'_, '_> {
         // First, so that what cannot be sent is known not to have been read.
         self.flights.push_back(Flight::Names {
             naming,
-            untyped,
-            unsized_keys,
+            untyped: untyped.into(),
+            unsized_keys: unsized_keys.into(),
         });
         self.connection.send(&commands)
     }
@@ -58,19 +60,37 @@ impl Visit<'_, '_> {
     pub(super) fn take_names(
         &mut self,
         naming: usize,
-        untyped: &[Untyped],
-        unsized_keys: &[(Named, Size)],
+        mut untyped: VecDeque<Untyped>,
+        mut unsized_keys: VecDeque<(Named, Size)>,
     ) -> Result<()> {
-        match naming {
-            0 => {}
-            _ if self.work.listing.is_some() => self.take_listing(naming)?,
-            _ => self.take_page()?,
+        let named = match naming {
+            0 => Ok(()),
+            _ if self.work.listing.is_some() => self.take_listing(naming),
+            _ => self.take_page(),
+        };
+        let taken = named.and_then(|()| self.take_facts(&mut untyped, &mut unsized_keys));
+        if taken.is_err() {
+            self.flights.push_front(Flight::Names {
+                naming: 0,
+                untyped,
+                unsized_keys,
+            });
         }
-        for one in untyped {
+        taken
+    }
+
+    /// The replies to TYPE and sizes; leaves those of whom nothing was said.
+    fn take_facts(
+        &mut self,
+        untyped: &mut VecDeque<Untyped>,
+        unsized_keys: &mut VecDeque<(Named, Size)>,
+    ) -> Result<()> {
+        while let Some(one) = untyped.front() {
             self.take_type(one)?;
+            untyped.pop_front();
         }
-        for (named, size) in unsized_keys {
-            self.take_size(named, *size)?;
+        while let Some((named, size)) = unsized_keys.pop_front() {
+            self.take_size(&named, size)?;
         }
         Ok(())
     }
@@ -81,7 +101,8 @@ impl Visit<'_, '_> {
         let key_type = match self.connection.replies(1).bytes() {
             Ok(key_type) => Key::from(key_type),
             Err(error @ Error::Redirected { .. }) if self.manner.resumable => {
-                self.redirect(error, key, one.only);
+                self.unname(one);
+                self.redirect(error, key);
                 return Ok(());
             }
             Err(Error::PermissionDenied {
@@ -113,7 +134,7 @@ impl Visit<'_, '_> {
                 .is_some_and(|wanted| wanted.as_bytes() != &*key_type)
         {
             // It may come again: of another type, or at another node.
-            self.work.known.forget(key);
+            self.unname(one);
             return Ok(());
         }
         if !one.named && !self.work.known.insert(key) {

@@ -187,7 +187,7 @@ impl Visit<'_, '_> {
                 if !rewound || !error.is_refusal() {
                     self.half_read |= !rewound;
                     self.at_hand
-                        .extend(spare.into_iter().map(|piece| (piece.key, Some(visitor))));
+                        .extend(spare.into_iter().map(|piece| (piece.key, visitor)));
                     return Err(of_keys(error, &key, count));
                 }
                 self.take_refusal(error, spare, &key, visitor)?;

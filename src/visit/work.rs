@@ -29,7 +29,7 @@ pub struct Work {
 }
 
 /// Keys, each with the place of the visitor that is yet to have it.
-pub type Owed = Vec<(Key, usize)>;
+pub type Owed = HashSet<(Key, usize)>;
 
 /// A key whose type is to be asked.
 #[derive(Debug)]

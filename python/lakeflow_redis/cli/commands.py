@@ -12,7 +12,7 @@ import click
 import pyarrow as pa
 
 from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, Records, __version__
-from lakeflow_redis._core import acl_rules
+from lakeflow_redis._core import acl_rules, sentinel_acl_rules
 from lakeflow_redis.cli.destination import destination
 from lakeflow_redis.cli.failures import Failing
 from lakeflow_redis.cli.formats import FORMATS, ending
@@ -23,14 +23,6 @@ from lakeflow_redis.ingest import TableResult, ingest_each
 
 TABLE_ROWS = 20
 """Rows that `--format table` shows unless told otherwise: nobody looks at more."""
-
-SENTINEL_RULES = [
-    "+ping",
-    "+client|setname",
-    "+sentinel|get-master-addr-by-name",
-    "+sentinel|slaves",
-]
-"""What is asked of a Sentinel, which knows no keys."""
 
 
 @click.group(
@@ -138,8 +130,8 @@ def acl(  # noqa: PLR0913 - click hands over every option by its name.
     )
     click.echo(shlex.join(["ACL", "SETUSER", user, *rules]))
     if mode == "sentinel":
-        rules = ["on", "resetkeys", "resetchannels", "-@all", *SENTINEL_RULES]
-        click.echo(shlex.join(["ACL", "SETUSER", user, *rules]) + "  # at the Sentinels")
+        line = shlex.join(["ACL", "SETUSER", user, *sentinel_acl_rules()])
+        click.echo(f"{line}  # at the Sentinels")
 
 
 @cli.command

@@ -19,14 +19,14 @@ def _lines(found: "Inspection") -> Iterator[str]:
     for node in found["nodes"]:
         yield (
             f"node      {node['address']}: {node['product']} {node['version']}, {node['role']}, "
-            f"{node['keys']:,} keys"
+            f"{_keys(node['keys'])}"
         )
     yield f"TLS       {'yes' if found['tls'] else 'no'}"
     yield f"user      {found['user']}"
     for number, database in found["databases"].items():
         expires = database["expires"]
         expiring = "" if expires is None else f", of which {expires:,} expire"
-        yield f"database  {number}: {database['keys']:,} keys{expiring}"
+        yield f"database  {number}: {_keys(database['keys'])}{expiring}"
     if not found["databases"]:
         yield "database  none holds a key"
     for table, facts in found["tables"].items():
@@ -40,6 +40,10 @@ def _lines(found: "Inspection") -> Iterator[str]:
         yield f"limit     {limit}"
     for warning in found["warnings"]:
         yield f"warning   {warning}"
+
+
+def _keys(count: int) -> str:
+    return f"{count:,} key{'' if count == 1 else 's'}"
 
 
 def _of_table(facts: "TableFacts") -> str:

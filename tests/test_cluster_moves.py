@@ -3,10 +3,12 @@
 Each test prints how its reads ended (`pytest -s`).
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,12 @@ PACE = 0.02
 
 UNDER_WAY = 0.4
 """Seconds until a read has begun to scan and has not ended."""
+
+RULES = [
+    {"database": 0, "key_pattern": "*", "_type": key_type}
+    for key_type in ["string", "hash", "list", "stream"]
+]
+"""All keys, each by a rule that is also for others."""
 
 read_froms = pytest.mark.parametrize("read_from", ["primary", "replica"])
 
@@ -93,11 +101,6 @@ def make_filled(flavour: Flavour) -> Iterator[Filled]:
         yield Filled(cluster, {t: contents[0][t] + contents[1][t] for t in moving.COLUMNS})
 
 
-def tables_for(read_from: str) -> list[list[str]]:
-    """What to read: less of replicas, of which there is no other pass."""
-    return moving.TABLES if read_from == "primary" else moving.FEW_TABLES
-
-
 def assert_some_took_another_pass(ended: Sequence[Ended], read_from: str = "primary") -> None:
     """Fail unless a read was completed by another pass; of replicas there is none."""
     if read_from == "primary":
@@ -113,7 +116,7 @@ def assert_complete(ended: Sequence[Ended], passes: int | None = None) -> None:
 @read_froms
 def test_slots_that_move_for_a_while(filled: Filled, read_from: str) -> None:
     ended = []
-    for seed, tables in enumerate(tables_for(read_from)):
+    for seed, tables in enumerate(moving.READS):
         with Resharding(filled.cluster, seed) as resharding:
 
             def disturb(reading: Reading, resharding: Resharding = resharding) -> None:
@@ -129,7 +132,7 @@ def test_slots_that_move_for_a_while(filled: Filled, read_from: str) -> None:
 
 def test_slots_that_move_until_the_read_is_over(filled: Filled) -> None:
     ended = []
-    for seed, tables in enumerate(moving.TABLES):
+    for seed, tables in enumerate(moving.READS):
         with Resharding(filled.cluster, seed) as resharding:
 
             def disturb(reading: Reading, resharding: Resharding = resharding) -> None:
@@ -142,7 +145,8 @@ def test_slots_that_move_until_the_read_is_over(filled: Filled) -> None:
     assert all("slot" in str(each.error) for each in ended if each.error is not None)
 
 
-def test_a_slot_that_moves_to_and_fro(filled: Filled) -> None:
+@pytest.mark.parametrize("rules", [[], RULES], ids=["no rules", "rules"])
+def test_a_slot_that_moves_to_and_fro(filled: Filled, rules: list[dict[str, Any]]) -> None:
     def disturb(reading: Reading) -> None:
         time.sleep(UNDER_WAY)
         slot = filled.cluster.slot_of(HERE)
@@ -152,7 +156,8 @@ def test_a_slot_that_moves_to_and_fro(filled: Filled) -> None:
             filled.cluster.move_slot(slot, others[0])
 
     # So that it takes a while to read the slot.
-    ended = [filled.read(["strings"], disturb, max_server_share="0.05")]
+    options = {"max_server_share": "0.05"} | ({"sync_rules": json.dumps(rules)} if rules else {})
+    ended = [filled.read(["strings"], disturb, **options)]
     sharded.let_replicas_follow(filled.cluster)
     tell("a slot moved to and fro", ended)
     assert_complete(ended)
@@ -162,7 +167,7 @@ def test_a_slot_that_moves_to_and_fro(filled: Filled) -> None:
 @read_froms
 def test_a_failover_that_is_asked_for(filled: Filled, read_from: str) -> None:
     ended = []
-    for number, tables in enumerate(tables_for(read_from)):
+    for number, tables in enumerate(moving.READS):
         primary = filled.cluster.primaries()[number % 3]
 
         def disturb(_: Reading, primary: Node = primary) -> None:
@@ -179,8 +184,7 @@ def test_a_failover_that_is_asked_for(filled: Filled, read_from: str) -> None:
 def test_a_slot_that_was_left_open(filled: Filled, read_from: str) -> None:
     with filled.open_slot(HERE_SMALL // 2):
         ended = [
-            filled.read(tables, lambda _: None, read_from=read_from)
-            for tables in tables_for(read_from)
+            filled.read(tables, lambda _: None, read_from=read_from) for tables in moving.READS
         ]
     tell(f"slot open throughout, reading from the {read_from}", ended)
     assert_complete(ended, passes=1)
@@ -189,7 +193,7 @@ def test_a_slot_that_was_left_open(filled: Filled, read_from: str) -> None:
 @read_froms
 def test_a_slot_whose_keys_go_during_the_read(filled: Filled, read_from: str) -> None:
     ended = []
-    for tables in tables_for(read_from):
+    for tables in moving.READS:
         with filled.open_slot(100) as move:
 
             def disturb(reading: Reading, move: Callable[[int], None] = move) -> None:
@@ -210,7 +214,7 @@ def test_a_slot_that_is_closed_during_the_read(filled: Filled, read_from: str) -
         filled.close_slot()
 
     ended = []
-    for tables in tables_for(read_from):
+    for tables in moving.READS:
         with filled.open_slot(HERE_SMALL // 2):
             ended.append(filled.read(tables, disturb, read_from=read_from))
     tell(f"slot closed, reading from the {read_from}", ended)
@@ -220,7 +224,7 @@ def test_a_slot_that_is_closed_during_the_read(filled: Filled, read_from: str) -
 @read_froms
 def test_a_slot_that_is_opened_during_the_read(filled: Filled, read_from: str) -> None:
     ended = []
-    for tables in tables_for(read_from):
+    for tables in moving.READS:
         with filled.open_slot(0) as move:
 
             def disturb(_: Reading, move: Callable[[int], None] = move) -> None:
@@ -237,14 +241,14 @@ def test_a_slot_that_only_its_owner_knows_to_be_moving(filled: Filled) -> None:
         slot = filled.cluster.slot_of(HERE)
         importing = [node for node in filled.cluster.primaries() if node.myself().importing]
         importing[0].call("CLUSTER", "SETSLOT", slot, "STABLE")
-        ended = [filled.read(tables, lambda _: None) for tables in moving.TABLES]
+        ended = [filled.read(tables, lambda _: None) for tables in moving.READS]
         move(1)
     tell("slot open at its owner alone", ended)
 
 
 def test_streams_in_slots_that_move(filled: Filled) -> None:
     ended = []
-    for number in range(4):
+    for number in range(2):
         with Resharding(filled.cluster, number) as resharding:
 
             def disturb(
@@ -262,7 +266,7 @@ def test_streams_in_slots_that_move(filled: Filled) -> None:
 
 def test_streams_of_a_node_that_fails_over(filled: Filled) -> None:
     ended = []
-    for number in range(3):
+    for number in range(2):
         primary = filled.cluster.primaries()[number]
 
         def disturb(_: Reading, primary: Node = primary, number: int = number) -> None:
@@ -276,7 +280,7 @@ def test_streams_of_a_node_that_fails_over(filled: Filled) -> None:
 
 def test_a_node_that_is_demoted(filled: Filled) -> None:
     ended = []
-    for number, tables in enumerate(moving.TABLES):
+    for number, tables in enumerate(moving.READS):
         replica = filled.cluster.replicas(filled.cluster.primaries()[number % 3])[0]
 
         def disturb(_: Reading, replica: Node = replica) -> None:
@@ -293,7 +297,7 @@ def test_a_node_that_is_demoted(filled: Filled) -> None:
 @read_froms
 def test_a_primary_that_dies(filled: Filled, read_from: str) -> None:
     ended = []
-    for number, tables in enumerate(moving.FEW_TABLES):
+    for number, tables in enumerate(moving.READS):
         killed: list[Node] = []
 
         def disturb(_: Reading, number: int = number, killed: list[Node] = killed) -> None:
@@ -309,7 +313,7 @@ def test_a_primary_that_dies(filled: Filled, read_from: str) -> None:
 
 def test_a_replica_that_dies_while_it_is_read(filled: Filled) -> None:
     ended = []
-    for tables in moving.FEW_TABLES:
+    for tables in moving.READS:
         replica = filled.cluster.replicas(filled.cluster.primaries()[0])[0]
 
         def disturb(_: Reading, replica: Node = replica) -> None:

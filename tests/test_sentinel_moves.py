@@ -41,7 +41,7 @@ class Watched:
     def read(self, disturb: Callable[[Reading], object], **options: str) -> list[Ended]:
         """Read tables, each time while the same happens."""
         ended = []
-        for tables in [*moving.FEW_TABLES, ["streams"]]:
+        for tables in [*moving.READS, ["streams"]]:
             ended.append(self._read(tables, disturb, options))
             self.sentinels.settle()
             wait_for_copies(self.sentinels.primary(), self.sentinels.replicas())

@@ -1,0 +1,95 @@
+"""A connection that breaks in the middle of a read costs no key and doubles none.
+
+Under Sentinels the same server is looked for again, wherever the connection broke, and what had
+been read by then is left out.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import pytest
+import redis
+from lakeflow_redis import LakeflowConnect
+
+from tests import hearsay, peers
+from tests.moving import Content, Keys, read_meanwhile
+from tests.sentinels import MASTER
+from tests.servers import HOST, REDIS_5_0, REDIS_7_0, Server, ServerPool
+
+# Another pass is a warning, and here it is what is meant to be.
+pytestmark = pytest.mark.filterwarnings("ignore::lakeflow_redis.LakeflowRedisWarning")
+
+CUTS = 12
+"""Places at which the connection breaks, for each of the cases."""
+
+TABLES = [["strings"], ["strings", "hashes", "lists"], ["strings", "keys", "hashes", "lists"]]
+
+TWICE = [
+    {"database": 0, "key_pattern": pattern, "_type": key_type}
+    for pattern in ["*string*", "string:1", "string:2", "*hash:*", "*list:*"]
+    for key_type in ["string", "hash", "list"]
+]
+"""All keys, most of them by a rule that is for others, and some by their names as well."""
+
+OPTIONS = {"batch_size": "50", "max_in_flight_bytes": "65536"}
+"""For many flights and batches of so few keys."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A server, and what is in it."""
+
+    server: Server
+    client: redis.Redis
+    content: Content
+
+    def replies(self, tables: Sequence[str], **options: str) -> int:
+        """How many bytes the server says when tables are read."""
+        before = self._said()
+        own = self._said() - before
+        LakeflowConnect(self.server.options(**options)).read_tables(tables)[0].read_all()
+        return self._said() - before - 2 * own
+
+    def _said(self) -> int:
+        said: int = self.client.info("stats")["total_net_output_bytes"]
+        return said
+
+
+@pytest.fixture(scope="module", params=[REDIS_5_0, REDIS_7_0], ids=str)
+def filled(request: pytest.FixtureRequest, pool: ServerPool) -> Iterator[Filled]:
+    """A server that cannot scan by type and one that can, with small keys and some that take pages."""
+    server = pool.get(request.param)
+    keys = Keys.make(small=300, large=1)
+    keys.streams.clear()
+    with server.client() as client:
+        client.flushall()
+        with client.pipeline(transaction=False) as pipe:
+            for _, command in keys.commands():
+                pipe.execute_command(*command)
+            pipe.execute()
+        yield Filled(server, client, keys.content())
+        client.flushall()
+
+
+@pytest.mark.parametrize("rules", [[], TWICE], ids=["scanned", "by rules"])
+@pytest.mark.parametrize("tables", TABLES, ids="+".join)
+def test_what_was_read_until_then_comes_once(
+    filled: Filled, tables: Sequence[str], rules: list[dict[str, object]]
+) -> None:
+    options = OPTIONS | ({"sync_rules": json.dumps(rules)} if rules else {})
+    first = filled.replies(tables, key_pattern="no such key", **OPTIONS)
+    length = filled.replies(tables, **options)
+    random = Random(str((tables, rules)))
+    with (
+        peers.Cutter(filled.server.port) as cutter,
+        hearsay.answering({"SENTINEL": hearsay.array(HOST, str(cutter.port))}) as sentinel,
+    ):
+        options |= {"mode": "sentinel", "nodes": f"{HOST}:{sentinel}", "sentinel_master": MASTER}
+        for _ in range(CUTS):
+            cut = random.randrange(first, length)
+            cutter.cut(cut)
+            ended = read_meanwhile(options, tables, filled.content, lambda _: None)
+            assert ended.error is None, f"cut after {cut} of {length} bytes: {ended}"
+            assert ended.passes == 2, f"cut after {cut} of {length} bytes"

@@ -15,7 +15,7 @@ CORE := Cargo.toml $(wildcard Cargo.lock) pyproject.toml $(shell find src -name 
 CLIPPY := cargo clippy --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench env build servers lint types rust-test python-test moves format clean
+.PHONY: help demo test bench env build servers lint types rust-test python-test format clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -56,9 +56,6 @@ rust-test: ## The core's own tests, which need no Python.
 
 python-test: servers ## The tests against real servers, and the notebooks.
 	$(BIN)/python -m pytest $(ARGS)
-
-moves: servers ## Clusters and Sentinels that change while they are read: some 25 minutes.
-	$(BIN)/python -m pytest -s tests/moves_of_clusters.py tests/moves_of_large_clusters.py tests/moves_of_sentinels.py $(ARGS)
 
 format: $(VENV)/.dev ## Let rustfmt and ruff have their way.
 	cargo fmt

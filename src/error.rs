@@ -67,6 +67,8 @@ pub enum Error {
     Forked,
     #[error("the reading thread ended without a word; this is a bug in lakeflow-redis")]
     ReaderGone,
+    #[error("this machine gives no further thread: {0}")]
+    NoThread(#[source] io::Error),
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
     #[error("{place}: {source}")]

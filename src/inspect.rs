@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::connection::Cancel;
 use crate::error::Result;
 use crate::options::Options;
-use crate::permissions::refused;
+use crate::permissions::{WHERE_SLOTS_MOVE, refused};
 use crate::tables::{Sends, TABLES, Without};
 use crate::topology::{self, Node, Role};
 
@@ -27,18 +27,19 @@ pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
         probes.push(node.open_again(dialer, cancel)?);
     }
     for table in TABLES {
-        let mut all: Vec<Sends> = Vec::new();
-        for probe in &mut probes {
-            let refused = refused(&mut probe.connection, &table.sends())
-                .map_err(|error| error.at(&probe.name))?;
-            all.extend(
-                refused
-                    .iter()
-                    .filter(|one| !all.contains(one))
-                    .collect::<Vec<_>>(),
-            );
+        let refused = refused_by_any(&mut probes, &table.sends())?;
+        tables.insert(table.spec().name.to_owned(), describe(&refused));
+    }
+    let mut limits = limits(&found.nodes);
+    if found.topology.is_sharded() {
+        let refused = refused_by_any(&mut probes, WHERE_SLOTS_MOVE)?;
+        if !refused.is_empty() {
+            limits.push(format!(
+                "The user may not send {}: a read fails where slots move meanwhile, or were left \
+                 moving.",
+                names(&refused).join(", ")
+            ));
         }
-        tables.insert(table.spec().name.to_owned(), describe(&all));
     }
     let chosen = options.databases()?;
     let mut databases: BTreeMap<u32, (u64, Option<u64>)> = BTreeMap::new();
@@ -64,9 +65,29 @@ pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
         "user": dialer.username().unwrap_or("default"),
         "databases": databases.collect::<serde_json::Map<_, _>>(),
         "tables": tables,
-        "limits": limits(&found.nodes),
+        "limits": limits,
         "warnings": found.topology.warnings(),
     }))
+}
+
+/// The commands that a user may not send to one of the nodes.
+fn refused_by_any(probes: &mut [Node], sends: &[Sends]) -> Result<Vec<Sends>> {
+    let mut all: Vec<Sends> = Vec::new();
+    for probe in probes {
+        let refused = refused(&mut probe.connection, sends);
+        for one in refused.map_err(|error| error.at(&probe.name))? {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// As they are typed.
+fn names(sends: &[Sends]) -> Vec<String> {
+    let typed = |sends: &Sends| sends.words().collect::<Vec<_>>().join(" ").to_uppercase();
+    sends.iter().map(typed).collect()
 }
 
 fn describe_node(node: &Node) -> Value {
@@ -81,10 +102,6 @@ fn describe_node(node: &Node) -> Value {
 }
 
 fn describe(refused: &[Sends]) -> Value {
-    let names = refused.iter().map(|sends| {
-        let words: Vec<_> = sends.words().collect();
-        words.join(" ").to_uppercase()
-    });
     let mut null_columns = Vec::new();
     let mut notes: Vec<&str> = Vec::new();
     for sends in refused {
@@ -99,7 +116,7 @@ fn describe(refused: &[Sends]) -> Value {
         .all(|sends| sends.without != Without::Unreadable);
     json!({
         "readable": readable,
-        "refused": names.collect::<Vec<_>>(),
+        "refused": names(refused),
         "null_columns": null_columns,
         "notes": notes,
     })

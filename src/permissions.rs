@@ -3,7 +3,7 @@
 use crate::connection::Connection;
 use crate::error::{Denied, Error, Result};
 use crate::options::{Mode, ReadFrom};
-use crate::tables::{Origin, Sends, Table, takes_key};
+use crate::tables::{Origin, Sends, Table, sends, takes_key};
 
 /// What is to be allowed, and where.
 pub struct Grant<'a> {
@@ -46,6 +46,15 @@ pub fn acl_rules(grant: &Grant<'_>) -> Vec<String> {
     rules
 }
 
+/// What a cluster is sent only while slots move, or where they have moved meanwhile.
+pub const WHERE_SLOTS_MOVE: &[Sends] = &[
+    sends("cluster|countkeysinslot", &["0"]),
+    sends("cluster|getkeysinslot", &["0", "1"]),
+    sends("asking", &[]),
+    sends("multi", &[]),
+    sends("exec", &[]),
+];
+
 /// The commands that a read may send, as ACL rules name them.
 pub fn commands(grant: &Grant<'_>) -> Vec<&'static str> {
     let mut commands = vec!["ping", "info", "client|setname"];
@@ -56,15 +65,8 @@ pub fn commands(grant: &Grant<'_>) -> Vec<&'static str> {
         commands.push("select");
     }
     if grant.mode == Mode::Cluster {
-        commands.extend([
-            "cluster|slots",
-            "cluster|nodes",
-            "cluster|countkeysinslot",
-            "cluster|getkeysinslot",
-            "asking",
-            "multi",
-            "exec",
-        ]);
+        commands.extend(["cluster|slots", "cluster|nodes"]);
+        commands.extend(WHERE_SLOTS_MOVE.iter().map(|sends| sends.command));
         if grant.read_from == ReadFrom::Replica {
             commands.push("readonly");
         }

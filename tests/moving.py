@@ -31,7 +31,7 @@ COLUMNS = {
 READS = [["strings"], ["strings", "keys", "hashes", "lists"]]
 """What reads that are disturbed read: one table, or several."""
 
-SMALL = 60_000
+SMALL = 30_000
 LARGE = 4
 LARGE_TEXT = "large value " * 120_000
 """A value that is read in pages."""

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 import redis
-from lakeflow_redis import LakeflowConnect
+from lakeflow_redis import DecodeError, LakeflowConnect
 
 from tests import hearsay, peers
 from tests.moving import Content, Keys, read_meanwhile
@@ -21,8 +21,8 @@ from tests.servers import HOST, REDIS_5_0, REDIS_7_0, Server, ServerPool
 # Another pass is a warning, and here it is what is meant to be.
 pytestmark = pytest.mark.filterwarnings("ignore::lakeflow_redis.LakeflowRedisWarning")
 
-CUTS = 12
-"""Places at which the connection breaks, for each of the cases."""
+CUTS = {0: 24, 1: 6}
+"""Places at which the connection breaks, by how many large keys there are."""
 
 TABLES = [["strings"], ["strings", "hashes", "lists"], ["strings", "keys", "hashes", "lists"]]
 
@@ -33,8 +33,8 @@ TWICE = [
 ]
 """All keys, most of them by a rule that is for others, and some by their names as well."""
 
-OPTIONS = {"batch_size": "50", "max_in_flight_bytes": "65536"}
-"""For many flights and batches of so few keys."""
+OPTIONS = {"batch_size": "1000", "max_in_flight_bytes": "65536"}
+"""For many flights of so few keys, in batches that are not handed over at once."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Filled:
     server: Server
     client: redis.Redis
     content: Content
+    cuts: int
 
     def replies(self, tables: Sequence[str], **options: str) -> int:
         """How many bytes the server says when tables are read."""
@@ -58,19 +59,27 @@ class Filled:
 
 
 @pytest.fixture(scope="module", params=[REDIS_5_0, REDIS_7_0], ids=str)
-def filled(request: pytest.FixtureRequest, pool: ServerPool) -> Iterator[Filled]:
-    """A server that cannot scan by type and one that can, with small keys and some that take pages."""
+def emptied(request: pytest.FixtureRequest, pool: ServerPool) -> Iterator[Server]:
+    """A server that cannot scan by type, and one that can."""
     server = pool.get(request.param)
-    keys = Keys.make(small=300, large=1)
-    keys.streams.clear()
     with server.client() as client:
+        client.flushall()
+        yield server
+        client.flushall()
+
+
+@pytest.fixture(scope="module", params=CUTS, ids=["small", "large"])
+def filled(request: pytest.FixtureRequest, emptied: Server) -> Iterator[Filled]:
+    """It has small keys, or some that take pages as well."""
+    keys = Keys.make(small=300, large=request.param)
+    keys.streams.clear()
+    with emptied.client() as client:
         client.flushall()
         with client.pipeline(transaction=False) as pipe:
             for _, command in keys.commands():
                 pipe.execute_command(*command)
             pipe.execute()
-        yield Filled(server, client, keys.content())
-        client.flushall()
+        yield Filled(emptied, client, keys.content(), CUTS[request.param])
 
 
 @pytest.mark.parametrize("rules", [[], TWICE], ids=["scanned", "by rules"])
@@ -87,9 +96,30 @@ def test_what_was_read_until_then_comes_once(
         hearsay.answering({"SENTINEL": hearsay.array(HOST, str(cutter.port))}) as sentinel,
     ):
         options |= {"mode": "sentinel", "nodes": f"{HOST}:{sentinel}", "sentinel_master": MASTER}
-        for _ in range(CUTS):
+        for _ in range(filled.cuts):
             cut = random.randrange(first, length)
             cutter.cut(cut)
             ended = read_meanwhile(options, tables, filled.content, lambda _: None)
             assert ended.error is None, f"cut after {cut} of {length} bytes: {ended}"
             assert ended.passes == 2, f"cut after {cut} of {length} bytes"
+
+
+def test_a_row_that_cannot_be_decoded_is_an_error_all_the_same(
+    one_client: redis.Redis, one_server: Server
+) -> None:
+    """Also where the connection breaks before the batch is full, and it is found out."""
+    for number in range(1000):
+        one_client.set(f"key:{number}", b"good" if number % 20 else b"\xff")
+    with (
+        peers.Cutter(one_server.port) as cutter,
+        hearsay.answering({"SENTINEL": hearsay.array(HOST, str(cutter.port))}) as sentinel,
+    ):
+        options = OPTIONS | {
+            "mode": "sentinel",
+            "nodes": f"{HOST}:{sentinel}",
+            "sentinel_master": MASTER,
+        }
+        for cut in range(8_000, 24_000, 2_000):
+            cutter.cut(cut)
+            with pytest.raises(DecodeError, match="key:"):
+                list(LakeflowConnect(options).read_table("strings")[0])

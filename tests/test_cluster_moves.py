@@ -87,7 +87,7 @@ class Filled:
 
 @pytest.fixture(scope="module", params=[REDIS_7_0, VALKEY_9_1], ids=str)
 def filled(request: pytest.FixtureRequest) -> Iterator[Filled]:
-    """A cluster with 60 k small keys and a few large ones, some of them in one slot."""
+    """A cluster with 30 k small keys and a few large ones, some of them in one slot."""
     yield from make_filled(request.param)
 
 
@@ -156,7 +156,7 @@ def test_a_slot_that_moves_to_and_fro(filled: Filled, rules: list[dict[str, Any]
             filled.cluster.move_slot(slot, others[0])
 
     # So that it takes a while to read the slot.
-    options = {"max_server_share": "0.05"} | ({"sync_rules": json.dumps(rules)} if rules else {})
+    options = {"max_server_share": "0.1"} | ({"sync_rules": json.dumps(rules)} if rules else {})
     ended = [filled.read(["strings"], disturb, **options)]
     sharded.let_replicas_follow(filled.cluster)
     tell("a slot moved to and fro", ended)

@@ -56,7 +56,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
-    """A primary with 60 k small keys and a few large ones, and two replicas."""
+    """A primary with 30 k small keys and a few large ones, and two replicas."""
     keys = Keys.make()
     with Sentinels(REDIS_7_0) as sentinels:
         with sentinels.client() as client:

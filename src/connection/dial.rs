@@ -77,9 +77,9 @@ impl Dialer {
             Some(Password::Given(secret)) => Ok(Some(secret.0.clone())),
             Some(Password::InFile(path)) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
+                    // Not which: it may be the password itself, in the wrong option.
                     Error::Configuration(format!(
-                        "option `password_file`: {} cannot be read: {error}",
-                        path.display()
+                        "option `password_file` names a file that cannot be read: {error}"
                     ))
                 })?;
                 let line = text.strip_suffix('\n').unwrap_or(&text);

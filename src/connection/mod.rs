@@ -92,7 +92,7 @@ impl Connection {
         }
         let selected: Result<()> = self.query(redis::cmd("SELECT").arg(db));
         selected.map_err(|error| match error {
-            Error::Refused { message, .. } => Error::Configuration(format!(
+            Error::Refused { code, message } if code == "ERR" => Error::Configuration(format!(
                 "database {db}, which option `db` or a rule asks for, is refused by the server: {message}"
             )),
             other => other,

@@ -11,7 +11,7 @@ use super::{
 use crate::error::{Error, Result};
 
 /// Where Sentinels listen unless told otherwise.
-const SENTINEL_PORT: u16 = 26_379;
+pub(super) const SENTINEL_PORT: u16 = 26_379;
 
 impl Options {
     /// What is needed to connect; resolves references.

@@ -189,10 +189,10 @@ impl Options {
                 |options| shown_seeds(&options.seeds),
             ),
             (None, Some(path), _) => path.to_owned(),
-            (None, None, Some(nodes)) => nodes.to_owned(),
+            (None, None, Some(nodes)) => unless_credentials(nodes).to_owned(),
             (None, None, None) => format!(
                 "{}:{}",
-                value("host").unwrap_or("…"),
+                unless_credentials(value("host").unwrap_or("…")),
                 value("port").unwrap_or("6379")
             ),
         };
@@ -209,6 +209,14 @@ impl Options {
             _ => {}
         }
         place
+    }
+}
+
+/// An address as it was given. One with credentials in it is refused as soon as it is resolved.
+fn unless_credentials(given: &str) -> &str {
+    match has_reference(given) && given.contains('@') {
+        true => "{{ … }}",
+        false => given,
     }
 }
 
@@ -393,6 +401,7 @@ mod tests {
         assert_eq!(place(&[("host", "a"), ("db", "2")]), "a:6379, db 2");
         assert_eq!(place(&[("url", "redis://u:canary@h:7/1")]), "h:7, db 1");
         assert_eq!(place(&[("url", "redis://:{{ X }}@h")]), "redis://{{ … }}");
+        assert_eq!(place(&[("host", "u:canary@{{ H }}")]), "{{ … }}:6379");
         let nodes = [("nodes", "a:1,b:2"), ("mode", "cluster")];
         assert_eq!(place(&nodes), "cluster at a:1,b:2");
     }

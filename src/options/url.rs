@@ -1,7 +1,7 @@
 //! The option `url`, which says what several others say.
 
-use super::connect::twice;
-use super::{Address, ConnectionOptions, Databases, Options, Password, Secret};
+use super::connect::{SENTINEL_PORT, twice};
+use super::{Address, ConnectionOptions, Databases, Mode, Options, Password, Secret};
 use crate::error::{Error, Result};
 
 impl Options {
@@ -41,13 +41,17 @@ impl Options {
             [] => !matches!(url.path(), "" | "/"),
             _ => url.query_pairs().any(|(name, _)| name == "db"),
         };
+        let port_given = url.port();
         let info = url
             .into_connection_info()
             .map_err(|_| wrong("does not parse"))?;
         options.seeds = vec![match info.addr() {
             redis::ConnectionAddr::Tcp(host, port) => Address::Tcp {
                 host: host.trim_matches(['[', ']']).to_owned(),
-                port: *port,
+                port: match options.mode {
+                    Mode::Sentinel => port_given.unwrap_or(SENTINEL_PORT),
+                    _ => *port,
+                },
             },
             redis::ConnectionAddr::Unix(path) => Address::Unix(path.clone()),
             _ => return Err(wrong("names a kind of address that is not supported")),

@@ -10,7 +10,7 @@ use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
 use crate::tables::{At, Outcome, Piece, Size, TTL_OF_NO_KEY};
-use crate::topology::Node;
+use crate::topology::{Node, Role};
 use crate::visit::{Earlier, Known, Visitor, Wants, Work, visit_once};
 
 /// The positions of all streams that are chosen, as they are now.
@@ -32,7 +32,8 @@ pub fn scan_reach(
 }
 
 /// The positions in an offset of streams that this read leaves alone: those that it does not
-/// choose, or may not read. A stream that is gone has none: should it come again, it is a new one.
+/// choose, or may not read. A stream that is gone has none: should it come again, it is a new one. Of
+/// a replica, which may not have it yet, nobody knows.
 pub fn unread_positions(
     node: &mut Node,
     positions: Option<&Positions>,
@@ -41,6 +42,9 @@ pub fn unread_positions(
 ) -> Result<Positions> {
     let mut unread = positions.cloned().unwrap_or_default();
     unread.retain(|key, _| !now.contains_key(key) && node.owns(key));
+    if node.server.role == Role::Replica {
+        return Ok(unread);
+    }
     let pieces = unread
         .keys()
         .map(|key| Piece::new(key.as_slice().into(), 0, At::Whole));

@@ -37,6 +37,7 @@ pub fn to_python(error: &Error) -> PyErr {
         Error::Interrupted
         | Error::Forked
         | Error::ReaderGone
+        | Error::NoThread(_)
         | Error::Arrow(_)
         | Error::At { .. } => LakeflowRedisError::new_err(text),
     }

@@ -18,7 +18,7 @@ use crate::options::{Databases, Options, ReadOptions};
 use crate::plan::{self, Draft, Place};
 use crate::receipt::Receipt;
 use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
-use crate::topology::{self, Found, Holding, Node, Slots, Topology, patience};
+use crate::topology::{self, Found, Holding, Node, Slots, Topology, is_passing, patience};
 use crate::visit::{Earlier, Known, Manner, Owed, Work};
 
 /// How often a plan is made anew because the servers changed while it was made …
@@ -207,19 +207,20 @@ impl Job {
                 .and_then(|()| self.add_streams(&mut crews, &mut ends, &receipts));
             let planned = crews.iter_mut().map(|crew| &mut crew.node).collect();
             let moved = match planned_so_far {
-                Ok(()) => match self.topology.moved(planned, cancel)? {
-                    None => {
+                Ok(()) => match self.topology.moved(planned, cancel) {
+                    Ok(None) => {
                         for (target, planned) in self.tables.iter().zip(&receipts) {
                             target.receipt.add(planned);
                         }
                         return Ok((crews, ends));
                     }
-                    Some(moved) => Error::TopologyChanged(moved.what),
+                    Ok(Some(moved)) => Error::TopologyChanged(moved.what),
+                    Err(error) => error,
                 },
-                Err(error) if error.is_topology() => error,
-                Err(error) => return Err(error),
+                Err(error) => error,
             };
-            if tried == PLANS {
+            let again = self.topology.changes() && is_passing(&moved);
+            if !again || tried == PLANS {
                 return Err(moved);
             }
             tried += 1;
@@ -275,7 +276,7 @@ impl Job {
             let known = Known::new(holding.clone(), earlier.unwrap_or_default());
             let mut share = self.share(&node, nodes, db, known);
             if let (Some(holding), Some(_)) = (&holding, &progress.slots) {
-                share.work.list(holding);
+                share.work.list(holding)?;
             }
             let owed = progress.owed.get(&db).into_iter().flatten();
             share

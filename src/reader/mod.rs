@@ -207,6 +207,6 @@ fn start_reading(job: Job, crews: Vec<Crew>) -> Result<Reader> {
             // A consumer that is gone wants no last word.
             sender.send(last).unwrap_or_default();
         })
-        .map_err(Error::Unreachable)?;
+        .map_err(Error::NoThread)?;
     Ok(reader)
 }

@@ -62,8 +62,10 @@ pub fn read_share(
         for visitor in &mut visitors {
             let table = visitor.table();
             let closed = visitor.rows.close();
-            let closed = closed.map_err(|error| error.at(format!("table {table}")));
-            visited.outcome = visited.outcome.and(closed);
+            // The rows are lost with it, which what came before may not hide: that may be mendable.
+            if let Err(error) = closed {
+                visited.outcome = Err(error.at(format!("table {table}")));
+            }
         }
     }
     visited.outcome = visited.outcome.map_err(|error| error.at(&node.name));

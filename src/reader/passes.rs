@@ -1,7 +1,9 @@
 //! Reading all nodes, and again where they changed meanwhile.
 //!
 //! A pass reads the nodes side by side, and then asks whether what they hold is still the same.
-//! If it is, every key that was there throughout was named, once. If not, a key may have moved
+//! If it is, every key that was there throughout was named, once. (Only a slot whose keys went and
+//! came back without ever changing hands leaves no trace: a move that was begun and undone, by
+//! SETSLOT STABLE and not by a failover, within one pass.) If not, a key may have moved
 //! from a node that had not come to it to one that was past it. Then the nodes are found anew for
 //! another pass. In a cluster that pass is over the slots in question alone, and lists the keys of
 //! each at a moment at which its owner has all of it; so it comes to its end while other slots are
@@ -103,10 +105,10 @@ pub fn read(
         let (error, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
             Pass::Whole => return Ok(()),
             Pass::Failed(error) => return Err(error),
-            Pass::Changed(error, _) if pass == PASSES => return Err(of_change(error)),
+            Pass::Changed(error, _) if pass == PASSES => return Err(of_change(error, job)),
             Pass::Changed(error, slots) => (error, slots),
         };
-        let trouble = of_change(error);
+        let trouble = of_change(error, job);
         // Slots are listed where they are owned, and replicas own none.
         let clustered = crews.iter().any(|crew| crew.holding.is_some());
         if clustered
@@ -147,7 +149,7 @@ fn read_pass(
     let mends = clean && ends.iter().all(|end| end.is_mendable(job));
     let again = |error| match mends {
         true => Pass::Changed(error, progress.slots.clone()),
-        false => Pass::Failed(of_change(error)),
+        false => Pass::Failed(of_change(error, job)),
     };
     // Those that were only stopped have nothing to say.
     let stopped = |end: &End| matches!(&end.outcome, Err(error) if error.is_interrupt());
@@ -197,14 +199,14 @@ fn read_pass(
     }
     match why {
         None => Pass::Whole,
-        Some(error) if !clean => Pass::Failed(error),
         Some(error) => Pass::Changed(error, (!everything).then_some(left)),
     }
 }
 
 /// What a server says while it changes its part is about that.
-fn of_change(error: Error) -> Error {
-    match error.is_refusal() && is_passing(&error) && !error.is_topology() {
+fn of_change(error: Error, job: &Job) -> Error {
+    let is_said = error.is_refusal() && is_passing(&error) && !error.is_topology();
+    match is_said && job.topology.changes() && !error.is_reply("BUSY") {
         true => Error::TopologyChanged(format!("{error}; read again")),
         false => error,
     }
@@ -254,7 +256,7 @@ fn read_nodes(
         };
         let ends = threads.into_iter().map(|thread| match thread {
             Ok(thread) => join(thread),
-            Err(error) => End::failed(Error::Unreachable(error), false),
+            Err(error) => End::failed(Error::NoThread(error), false),
         });
         ends.collect()
     })
@@ -291,13 +293,16 @@ fn read_arrived(
                     let known = std::mem::take(&mut share.work.known);
                     let mut arrived = job.share(&node, nodes, share.db, known);
                     let keys = keys.iter().filter(|key| !had.contains(*key));
-                    arrived.work.only(keys);
+                    let chosen = arrived.work.only(keys);
                     let here =
                         |(key, _): &(Key, usize)| holding.arriving.contains_key(&slot_of(key));
                     let owed = owed.entry(share.db).or_default();
                     arrived.work.owe(owed.extract_if(here));
                     node.connection.set_asking();
-                    end.add(read_share(&mut node, &mut arrived, job, sender));
+                    match chosen {
+                        Ok(()) => end.add(read_share(&mut node, &mut arrived, job, sender)),
+                        Err(error) => end = End::failed(error, true),
+                    }
                     share.work.owed = arrived.work.take_owed();
                     share.work.known = arrived.work.known;
                 }
@@ -379,7 +384,7 @@ fn find_anew(
         match found {
             Err(error) if is_passing(&error) && began.elapsed() < job.patience => {}
             Err(error) if is_passing(&error) => {
-                return Err(of_change(error).at(format!(
+                return Err(of_change(error, job).at(format!(
                     "after {trouble}, the servers were looked for in vain for {:.0} s",
                     began.elapsed().as_secs_f64()
                 )));

@@ -23,7 +23,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// Where each command followed an ASKING, whose reply is dropped.
+    /// Where each command followed an ASKING, whose reply is dropped, or is the command's if refused.
     #[must_use]
     pub fn after_asking(self, asking: bool) -> Self {
         Replies {
@@ -32,20 +32,25 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// Drops the reply to an ASKING, where one comes next.
-    fn drop_asking(&mut self) -> Result<()> {
-        if self
-            .unasked
-            .is_some_and(|left| left > 0 && left == self.owed)
-        {
-            self.unasked = self.unasked.map(|left| left - 1);
-            self.tokens.token()?;
-        }
-        Ok(())
+    /// Takes the reply to an ASKING, where one comes next; gives the error where it is refused.
+    fn take_asking(&mut self) -> Result<Option<Error>> {
+        let comes = |left| left > 0 && left == self.owed;
+        let Some(left) = self.unasked.filter(|left| comes(*left)) else {
+            return Ok(None);
+        };
+        self.unasked = Some(left - 1);
+        Ok(match self.tokens.token()? {
+            Token::Error(line) => Some(Error::from_reply(line)),
+            _ => None,
+        })
     }
 
     fn next(&mut self) -> Result<Token<'_>> {
-        self.drop_asking()?;
+        if let Some(refused) = self.take_asking()? {
+            // What the server says to the command itself would mislead.
+            self.skip()?;
+            return Err(refused);
+        }
         self.owed = self.owed.checked_sub(1).ok_or_else(|| {
             Error::Protocol("more was read than the commands' replies hold".to_owned())
         })?;
@@ -135,7 +140,7 @@ impl<'a> Replies<'a> {
 
     fn drop_to(&mut self, left: usize) -> Result<()> {
         while self.owed > left {
-            self.drop_asking()?;
+            self.take_asking()?;
             self.owed -= 1;
             if let Token::Array(length) = self.tokens.token()? {
                 self.owed = self.owed.checked_add(length).ok_or_else(|| {
@@ -177,13 +182,14 @@ mod tests {
 
     #[test]
     fn replies_to_asking_are_dropped_wherever_a_reader_stands() {
-        let wire = b"+OK\r\n*2\r\n:1\r\n:2\r\n-ERR x\r\n:3\r\n+OK\r\n*1\r\n*0\r\n+OK\r\n:4\r\n";
+        let wire =
+            b"+OK\r\n*2\r\n:1\r\n:2\r\n-ERR x\r\n*1\r\n:3\r\n-ERR y\r\n*1\r\n*0\r\n+OK\r\n:4\r\n";
         let mut decoder = Decoder::new(wire.as_slice());
         let mut replies = Replies::new(&mut decoder, 4).after_asking(true);
         assert_eq!(replies.array().unwrap(), 2);
         assert_eq!(replies.integer().unwrap(), 1);
         assert_eq!(replies.integer().unwrap(), 2);
-        assert_eq!(replies.integer().unwrap(), 3);
+        assert!(replies.integer().unwrap_err().is_reply("ERR"));
         replies.skip().unwrap();
         assert_eq!(replies.integer().unwrap(), 4);
         replies.finish().unwrap();

@@ -43,6 +43,14 @@ impl Select {
         self.covered.has(name)
     }
 
+    /// Its pattern, where servers differ in what that matches.
+    pub fn ambiguous(&self) -> Option<&[u8]> {
+        match &self.what {
+            What::Pattern(Some(pattern)) if is_ambiguous(pattern) => Some(pattern),
+            What::Pattern(_) | What::Name(_) => None,
+        }
+    }
+
     fn matches(&self, name: &[u8]) -> bool {
         match &self.what {
             What::Pattern(None) => true,

@@ -140,7 +140,9 @@ impl<C: Collection> Table for C {
             if counted && piece.is_gone() {
                 outcome.gone.push(piece.key);
             } else if C::picked(context).is_some() {
-                append_picked::<C>(&piece, replies, rows, context)?;
+                if append_picked::<C>(&piece, replies, rows, context)? == 0 {
+                    outcome.empty.push(piece.key);
+                }
             } else if append_elements::<C>(&mut piece, replies, rows, context)? == 0 {
                 outcome.gone.push(piece.key);
             }
@@ -217,17 +219,19 @@ fn append_elements<C: Collection>(
     Ok(elements)
 }
 
-/// Appends those of the picked elements that the key has, if any: one that is gone has none.
+/// Appends those of the picked elements that the key has; returns how many. One that is gone has
+/// none.
 fn append_picked<C: Collection>(
     piece: &Piece,
     replies: &mut Replies<'_>,
     rows: &mut Rows,
     context: &Context,
-) -> Result<()> {
+) -> Result<usize> {
     let names = C::picked(context).map_or(&[][..], |(_, names)| names);
     if replies.array()? != names.len() {
         return Err(Error::Protocol("not as many values as names".to_owned()));
     }
+    let mut had = 0;
     for (nth, name) in names.iter().enumerate() {
         let Some(value) = replies.bytes_or_nil()? else {
             continue;
@@ -241,8 +245,9 @@ fn append_picked<C: Collection>(
         rows.bytes(name);
         C::rest(element, Some(value), rows)?;
         end_row(piece, rows, context)?;
+        had += 1;
     }
-    Ok(())
+    Ok(had)
 }
 
 fn end_row(piece: &Piece, rows: &mut Rows, context: &Context) -> Result<()> {

@@ -25,7 +25,7 @@ use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
 use crate::seen::Seen;
 
-pub use sends::{Sends, Without, takes_key};
+pub use sends::{Sends, Without, sends, takes_key};
 pub use streams::{after_page, entry_head, fetch_entries};
 
 pub const TABLES: &[&dyn Table] = &[
@@ -224,6 +224,8 @@ pub const TTL_OF_NO_KEY: i64 = -2;
 pub struct Outcome {
     /// Keys that were not there any more.
     pub gone: Vec<Key>,
+    /// Keys that had nothing of what was asked for, and may have been gone.
+    pub empty: Vec<Key>,
     /// The next part of the same key.
     pub more: Option<Piece>,
     /// Facts that were found out for the other tables that are read along.

@@ -69,7 +69,8 @@ pub const WATCHING: &[Sends] = &[
 
 /// Whether a command is sent with a key.
 pub fn takes_key(command: &str) -> bool {
-    !matches!(command, "scan" | "unwatch" | "multi" | "exec")
+    let keyless = ["scan", "unwatch", "multi", "exec", "asking"];
+    !keyless.contains(&command) && !command.starts_with("cluster|")
 }
 
 /// What is sent to read a table, which may have keys that are read in pages.

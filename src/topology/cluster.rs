@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::own_line::{address_of, parse_own_line};
-use super::server::Role;
+use super::seeds::Turn;
+use super::server::{Role, Server};
 use super::shards::{Shard, check_covered, parse_slots};
 use super::slots::{Holding, Slots};
-use super::{Node, State, Topology, agreed, check_replica, first_of, is_passing, side_by_side};
+use super::{Node, State, Topology, agreed, check_replica, is_passing, side_by_side};
 use crate::connection::{Cancel, Dialer, pause};
 use crate::error::{Error, Result, lock};
 use crate::options::{Address, ConnectionOptions, ReadFrom};
@@ -24,6 +25,7 @@ pub struct Cluster {
     at_hand: Mutex<Option<Node>>,
     /// Nodes that were heard of, to be asked where the seeds are gone.
     heard_of: Mutex<Vec<Address>>,
+    turn: Turn,
 }
 
 impl Cluster {
@@ -34,6 +36,7 @@ impl Cluster {
             read_from: options.read_from,
             at_hand: Mutex::default(),
             heard_of: Mutex::default(),
+            turn: Turn::default(),
         }
     }
 
@@ -51,7 +54,7 @@ impl Cluster {
         }
         let mut seeds = self.seeds.clone();
         seeds.extend(lock(&self.heard_of).clone());
-        first_of(&seeds, |seed| {
+        self.turn.first_of(&seeds, |seed| {
             let node = Node::open(&self.dialer, seed, cancel)?;
             if node.server.mode != "cluster" {
                 return Err(Error::Configuration(format!(
@@ -135,7 +138,10 @@ impl Cluster {
     }
 
     /// A replica of a shard that is up to date.
-    fn replica(&self, shard: &Shard, primary: Node, cancel: &Cancel) -> Result<Node> {
+    fn replica(&self, shard: &Shard, mut primary: Node, cancel: &Cancel) -> Result<Node> {
+        // Where it is by now: what came with its slots came before.
+        primary.server =
+            Server::identify(&mut primary.connection).map_err(|error| error.at(&primary.name))?;
         let mut failed = None;
         for address in &shard.replicas {
             let opened = Node::open(&self.dialer, address, cancel).and_then(|mut node| {
@@ -181,7 +187,14 @@ impl Topology for Cluster {
     }
 
     fn nodes(&self, cancel: &Cancel) -> Result<Vec<Node>> {
-        agreed(cancel, || self.find(cancel))
+        agreed(cancel, || {
+            let found = self.find(cancel);
+            if matches!(&found, Err(error) if error.is_topology()) {
+                // It may be the only one that sees the cluster so.
+                self.turn.pass_on();
+            }
+            found
+        })
     }
 
     fn state(&self, node: &mut Node, _: &Cancel) -> Result<State> {
@@ -190,7 +203,7 @@ impl Topology for Cluster {
         };
         let of_primary = own_state(&mut keeper);
         node.keeper = Some(keeper);
-        node.server = super::Server::identify(&mut node.connection)?;
+        node.server = Server::identify(&mut node.connection)?;
         check_replica(node)?;
         let id = node.state.id.clone();
         check_primary(node, &id)?;
@@ -294,6 +307,6 @@ fn catch_up(replica: &mut Node, primary: &Node, cancel: &Cancel) -> Result<()> {
             )));
         }
         pause(CATCH_UP_PAUSE, cancel)?;
-        replica.server = super::Server::identify(&mut replica.connection)?;
+        replica.server = Server::identify(&mut replica.connection)?;
     }
 }

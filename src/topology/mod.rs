@@ -5,6 +5,7 @@
 mod changes;
 mod cluster;
 mod own_line;
+mod seeds;
 mod sentinel;
 mod server;
 mod shards;
@@ -21,6 +22,7 @@ pub use server::{Keyspace, Product, Role, Server};
 pub use slots::{Holding, Slots, slot_of};
 
 use cluster::Cluster;
+use seeds::first_of;
 use sentinel::Sentinels;
 use side_by_side::side_by_side;
 use standalone::Standalone;
@@ -248,30 +250,6 @@ fn first_that_answers(dialer: &Dialer, seeds: &[Address], cancel: &Cancel) -> Re
     first_of(seeds, |seed| Node::open(dialer, seed, cancel))
 }
 
-/// What one of several servers gives. Only one that does not answer is passed over: credentials
-/// that are wrong are not tried everywhere.
-fn first_of<S, T>(seeds: &[S], mut give: impl FnMut(&S) -> Result<T>) -> Result<T> {
-    let mut failed: Vec<Error> = Vec::new();
-    for seed in seeds {
-        match give(seed) {
-            Err(error) if error.is_unreachable() => failed.push(error),
-            other => return other,
-        }
-    }
-    let mut failed = failed.into_iter();
-    let none = || Error::Configuration("no server is named".to_owned());
-    let first = failed.next().unwrap_or_else(none);
-    let others: Vec<_> = failed.map(|error| error.brief()).collect();
-    Err(match others.len() {
-        0 => first,
-        _ => first.at(format!(
-            "none of {} servers can be reached ({}), nor the first of them",
-            seeds.len(),
-            others.join("; ")
-        )),
-    })
-}
-
 /// How long to ask again where servers do not agree on which of them is what: news take a second
 /// at most to go round.
 const AGREEMENT: Duration = Duration::from_secs(3);
@@ -311,15 +289,12 @@ pub fn is_passing(error: &Error) -> bool {
 
 /// Whether a replica may be read instead of its primary.
 fn check_replica(node: &Node) -> Result<()> {
+    let changed = |what: &str| Err(Error::TopologyChanged(what.to_owned()));
     match (node.server.role, node.server.link_up) {
         (Role::Replica, true) => Ok(()),
-        (Role::Replica, false) => Err(Error::TopologyChanged(format!(
-            "{}: the replica has lost its primary, so that it may be behind by any time",
-            node.name
-        ))),
-        (Role::Primary, _) => Err(Error::TopologyChanged(format!(
-            "{}: this replica is a primary by now; read again",
-            node.name
-        ))),
+        (Role::Replica, false) => {
+            changed("the replica has lost its primary, so that it may be behind by any time")
+        }
+        (Role::Primary, _) => changed("this replica is a primary by now; read again"),
     }
 }

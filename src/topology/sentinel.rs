@@ -1,11 +1,10 @@
 //! A primary with replicas, watched by Sentinels, who say which is which.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use redis::Value;
 
+use super::seeds::Turn;
 use super::server::{Role, Server};
-use super::{Node, State, Topology, agreed, check_replica, first_of, is_passing};
+use super::{Node, State, Topology, agreed, check_replica, is_passing};
 use crate::connection::{Cancel, Dialer};
 use crate::error::{Error, Result};
 use crate::options::{Access, Address, ConnectionOptions, ReadFrom};
@@ -15,8 +14,7 @@ pub struct Sentinels {
     /// Sentinels have users of their own.
     sentinel_dialer: Dialer,
     seeds: Vec<Address>,
-    /// The seed that answered last, and is asked first.
-    first: AtomicUsize,
+    turn: Turn,
     master: String,
     read_from: ReadFrom,
 }
@@ -38,7 +36,7 @@ impl Sentinels {
             dialer,
             sentinel_dialer: Dialer::new(&access)?,
             seeds: options.seeds.clone(),
-            first: AtomicUsize::new(0),
+            turn: Turn::default(),
             master,
             read_from: options.read_from,
         })
@@ -46,23 +44,15 @@ impl Sentinels {
 
     /// Where the server to read is, as the first Sentinel says that answers and knows.
     fn addresses(&self, cancel: &Cancel) -> Result<Vec<Address>> {
-        let mut order: Vec<usize> = (0..self.seeds.len()).collect();
-        // One that is silent costs its deadline once, and not whenever they are asked.
-        order.rotate_left(self.first.load(Relaxed));
-        let seeds: Vec<_> = order.iter().map(|place| &self.seeds[*place]).collect();
-        let mut tried = order.iter();
         // One that does not know the primary is no reason not to ask the others.
         let mut ignorant = None;
-        let found = first_of(&seeds, |seed| {
-            let place = tried.next().copied().unwrap_or_default();
+        let found = self.turn.first_of(&self.seeds, |seed| {
             let found = self.ask(seed, cancel);
             let found = found.map_err(|error| error.at(format!("Sentinel {seed}")))?;
-            if found.is_none() {
+            found.ok_or_else(|| {
                 ignorant = Some(self.unknown().at(format!("Sentinel {seed}")));
-                return Err(self.unknown_here());
-            }
-            self.first.store(place, Relaxed);
-            Ok(found.unwrap_or_default())
+                self.unknown_here()
+            })
         });
         match (found, ignorant) {
             (Err(error), Some(ignorant)) if error.is_unreachable() => Err(ignorant),
@@ -77,28 +67,28 @@ impl Sentinels {
 
     fn ask(&self, seed: &Address, cancel: &Cancel) -> Result<Option<Vec<Address>>> {
         let mut connection = self.sentinel_dialer.open(seed, cancel)?;
-        if self.read_from == ReadFrom::Primary {
-            let found: Result<Option<(String, u16)>> = connection.query(
-                redis::cmd("SENTINEL")
-                    .arg("GET-MASTER-ADDR-BY-NAME")
-                    .arg(&self.master),
-            );
-            let found = found.map_err(|error| match error.is_reply("ERR") {
-                true => Error::Configuration(
-                    "this is no Sentinel, which option `mode` (or `sentinel_master`) says it is"
-                        .to_owned(),
-                ),
-                false => error,
-            })?;
-            return Ok(found.map(|(host, port)| vec![Address::Tcp { host, port }]));
-        }
-        let mut asked = redis::cmd("SENTINEL");
-        // Since 5.0 it is called REPLICAS, too; no server has dropped the older name.
-        let replicas: Result<Vec<Value>> = connection.query(asked.arg("SLAVES").arg(&self.master));
-        let replicas = match replicas {
-            Err(error) if error.is_reply("ERR") => return Ok(None),
-            replicas => replicas?,
+        let about_master = |what: &str| {
+            let mut command = redis::cmd("SENTINEL");
+            command.arg(what).arg(&self.master);
+            command
         };
+        let primary: Result<Option<(String, u16)>> =
+            connection.query(&about_master("GET-MASTER-ADDR-BY-NAME"));
+        let primary = primary.map_err(|error| match error.is_reply("ERR") {
+            true => Error::Configuration(
+                "this is no Sentinel, which option `mode` (or `sentinel_master`) says it is"
+                    .to_owned(),
+            ),
+            false => error,
+        })?;
+        let Some((host, port)) = primary else {
+            return Ok(None);
+        };
+        if self.read_from == ReadFrom::Primary {
+            return Ok(Some(vec![Address::Tcp { host, port }]));
+        }
+        // Since 5.0 it is called REPLICAS, too; no server has dropped the older name.
+        let replicas: Vec<Value> = connection.query(&about_master("SLAVES"))?;
         let healthy: Vec<_> = replicas.iter().filter_map(healthy_replica).collect();
         match healthy.len() {
             0 => Err(Error::TopologyChanged(format!(
@@ -124,9 +114,9 @@ impl Sentinels {
         match node.server.role {
             Role::Primary => Ok(()),
             Role::Replica => Err(Error::TopologyChanged(format!(
-                "{}: the Sentinels say that it is the primary of {:?}, and it says that it is a \
+                "the Sentinels say that it is the primary of {:?}, and it says that it is a \
                  replica; read again when they are through with what they are at",
-                node.name, self.master
+                self.master
             ))),
         }
     }
@@ -142,7 +132,11 @@ impl Topology for Sentinels {
             let mut refused = None;
             for address in self.addresses(cancel)? {
                 let opened = Node::open(&self.dialer, &address, cancel);
-                match opened.and_then(|node| self.check_role(&node).map(|()| node)) {
+                let checked = opened.and_then(|node| match self.check_role(&node) {
+                    Ok(()) => Ok(node),
+                    Err(error) => Err(error.at(&node.name)),
+                });
+                match checked {
                     Ok(mut node) => {
                         node.state.id = address.to_string();
                         return Ok(vec![node]);

@@ -55,7 +55,7 @@ pub fn side_by_side<T: Send, R: Send>(
             }
             let results = threads.into_iter().map(|thread| match thread {
                 Ok(thread) => thread.join().unwrap_or(Err(Error::ReaderGone)),
-                Err(error) => Err(Error::Unreachable(error)),
+                Err(error) => Err(Error::NoThread(error)),
             });
             results.collect()
         });

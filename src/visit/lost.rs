@@ -1,7 +1,7 @@
 //! What becomes of keys that could not be read, or not to their end.
 
 use super::work::Untyped;
-use super::{Flight, Named, Redirected, Visit, WRONGTYPE, of_key};
+use super::{Flight, Named, Redirected, Visit, WRONGTYPE, Wants, of_key};
 use crate::error::{Denied, Error, Result};
 use crate::options::OnDenied;
 use crate::tables::Piece;
@@ -67,12 +67,29 @@ impl Visit<'_, '_> {
     }
 
     pub(super) fn gone(&mut self, key: &[u8], visitor: usize) -> Result<()> {
-        // It may have gone on to another node, which a replica does not say.
+        self.perhaps_moved(key, visitor);
+        self.visitors[visitor].receipt().keys_gone.add(1);
+        self.visitors[visitor].missing(key)
+    }
+
+    /// A key that is not there may have gone on to another node, which a replica does not say.
+    pub(super) fn perhaps_moved(&mut self, key: &[u8], visitor: usize) {
         if self.manner.one_slot {
             self.take_back(key, visitor);
         }
-        self.visitors[visitor].receipt().keys_gone.add(1);
-        self.visitors[visitor].missing(key)
+    }
+
+    /// A key that the user may not read is left out of all that would have had it.
+    fn denied(&mut self, key: &[u8], visitor: usize) -> Result<()> {
+        self.visitors[visitor].denied(key)?;
+        if self.work.told_by() == Some(visitor) {
+            for other in (0..self.visitors.len()).filter(|other| *other != visitor) {
+                if self.visitors[other].wants() != Wants::Nothing {
+                    self.visitors[other].receipt().keys_denied.add(1);
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn changed_type(&mut self, key: &[u8], visitor: usize) -> Result<()> {
@@ -93,7 +110,7 @@ impl Visit<'_, '_> {
             Error::PermissionDenied {
                 denied: Denied::Key,
                 ..
-            } if self.manner.on_denied == OnDenied::Skip => self.visitors[visitor].denied(key),
+            } if self.manner.on_denied == OnDenied::Skip => self.denied(key, visitor),
             _ => {
                 self.at_work = Some(visitor);
                 self.at_hand.push((key.into(), visitor));

@@ -8,6 +8,9 @@ use crate::error::{Denied, Error, Result};
 use crate::options::OnDenied;
 use crate::tables::{At, Key, Piece, Size};
 
+/// Keys whose types are asked for together.
+const MOST_TYPES: usize = 1_000;
+
 impl Visit<'_, '_> {
     pub(super) fn launch_names(&mut self) -> Result<()> {
         let mut commands = self.connection.commands();
@@ -27,7 +30,8 @@ impl Visit<'_, '_> {
                 naming = listing.ask(&mut commands);
             }
         }
-        let untyped = std::mem::take(&mut self.work.untyped);
+        let types = self.work.untyped.len().min(MOST_TYPES);
+        let untyped: VecDeque<Untyped> = self.work.untyped.drain(..types).collect();
         for Untyped { key, .. } in &untyped {
             commands.push(&[b"TYPE", key]);
         }
@@ -36,7 +40,11 @@ impl Visit<'_, '_> {
             let size = match self.visitors[named.visitor].size() {
                 Some(Size::Memory { or }) if self.memory_refused => Size::Elements(or),
                 Some(size) => size,
-                None => continue,
+                None => {
+                    return Err(Error::Protocol(
+                        "a key of no size is to be sized".to_owned(),
+                    ));
+                }
             };
             match size {
                 Size::Memory { .. } => commands.push(&[b"MEMORY", b"USAGE", &named.key]),
@@ -50,7 +58,7 @@ impl Visit<'_, '_> {
         // First, so that what cannot be sent is known not to have been read.
         self.flights.push_back(Flight::Names {
             naming,
-            untyped: untyped.into(),
+            untyped,
             unsized_keys: unsized_keys.into(),
         });
         self.connection.send(&commands)
@@ -185,9 +193,12 @@ impl Visit<'_, '_> {
         let Some(listing) = &mut self.work.listing else {
             return Ok(());
         };
+        let known = &self.work.known;
         let mut keys: Vec<Key> = Vec::new();
         listing.page(self.connection.replies(commands), |key| {
-            keys.push(key.into());
+            if !known.came_earlier(key) {
+                keys.push(key.into());
+            }
         })?;
         for key in &keys {
             self.work.choose(key);
@@ -233,7 +244,7 @@ impl Visit<'_, '_> {
         }
         for key in keys {
             match way {
-                Way::Asked => self.work.untyped.push(Untyped {
+                Way::Asked => self.work.untyped.push_back(Untyped {
                     key,
                     wanted: key_type,
                     named: true,

@@ -229,6 +229,9 @@ impl Visit<'_, '_> {
         for key in &outcome.gone {
             self.gone(key, visitor)?;
         }
+        for key in &outcome.empty {
+            self.perhaps_moved(key, visitor);
+        }
         // Before the others, so that a key is not left half-read for long.
         if let Some(mut piece) = outcome.more {
             piece.ttl = None;

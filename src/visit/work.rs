@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::Wants;
+use crate::error::{Error, Result, show};
 use crate::options::Rule;
 use crate::scan::{Listing, Scan, Select, What, selects, types_of};
 use crate::seen::Seen;
@@ -17,7 +18,7 @@ pub struct Work {
     /// Instead of these, slots whose keys are listed.
     pub(super) listing: Option<Listing>,
     /// Keys whose type is to be asked.
-    pub(super) untyped: Vec<Untyped>,
+    pub(super) untyped: VecDeque<Untyped>,
     pub(super) ready: VecDeque<Piece>,
     /// The visitor that finds out each key's type for the others.
     teller: Option<usize>,
@@ -79,7 +80,7 @@ impl Work {
                 What::Pattern(_) => work.scans.push_back(Scan::new(select, work.scans_by_type)),
                 What::Name(name) => {
                     if work.known.counts(name) {
-                        work.untyped.push(Untyped {
+                        work.untyped.push_back(Untyped {
                             key: name.clone(),
                             wanted: select.key_type,
                             named: false,
@@ -96,7 +97,7 @@ impl Work {
         Work {
             scans: VecDeque::new(),
             listing: None,
-            untyped: Vec::new(),
+            untyped: VecDeque::new(),
             ready: pieces.into_iter().collect(),
             teller: None,
             scans_by_type: false,
@@ -113,11 +114,13 @@ impl Work {
 
     /// The same choice among the keys that slots have at one moment, instead of those that scans
     /// name.
-    pub fn list(&mut self, holding: &Holding) {
+    pub fn list(&mut self, holding: &Holding) -> Result<()> {
+        self.check_matching()?;
         self.scans.clear();
         self.untyped.clear();
         let moving = holding.leaving.keys().copied().collect();
         self.listing = Some(Listing::new(&holding.owned, moving));
+        Ok(())
     }
 
     /// Of the slots that were to be listed, those that were not all here.
@@ -132,12 +135,27 @@ impl Work {
     }
 
     /// The same choice among given keys, instead of those that scans name.
-    pub fn only<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) {
+    pub fn only<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) -> Result<()> {
+        self.check_matching()?;
         self.scans.clear();
         self.untyped.clear();
         for key in keys {
             self.choose(key);
         }
+        Ok(())
+    }
+
+    /// Where no scan names the keys, it is for us to say which of them match.
+    fn check_matching(&self) -> Result<()> {
+        let pattern = self.selects.iter().find_map(Select::ambiguous);
+        pattern.map_or(Ok(()), |pattern| {
+            Err(Error::Configuration(format!(
+                "slots move, or have moved meanwhile, and only a scan by the server itself tells \
+                 which of their keys the pattern {} matches, with its range beyond ASCII; read \
+                 again when none moves, or write the pattern without",
+                show(pattern)
+            )))
+        })
     }
 
     /// Adds keys that are owed to a visitor from before.
@@ -162,7 +180,7 @@ impl Work {
     /// A key that no scan named: its type is asked, if its name is wanted of any.
     pub(super) fn choose(&mut self, key: &Key) {
         for wanted in types_of(&self.selects, key) {
-            self.untyped.push(Untyped {
+            self.untyped.push_back(Untyped {
                 key: key.clone(),
                 wanted,
                 named: false,
@@ -208,7 +226,7 @@ pub struct Known {
 pub(super) enum Admitted {
     New,
     Repeated,
-    /// It does not count here.
+    /// It does not count here, or came in an earlier pass.
     Foreign,
 }
 
@@ -224,7 +242,7 @@ impl Known {
 
     /// Says of a key that was named whether it is new.
     pub(super) fn admit(&mut self, key: &[u8]) -> Admitted {
-        if !self.counts(key) {
+        if !self.counts(key) || self.came_earlier(key) {
             Admitted::Foreign
         } else if self.insert(key) {
             Admitted::New
@@ -247,13 +265,18 @@ impl Known {
 
     /// Whether a key is new; from now on it is not.
     pub(super) fn insert(&mut self, key: &[u8]) -> bool {
-        if self.earlier.iter().any(|seen| seen.contains(key)) || !self.seen.insert(key) {
+        if self.came_earlier(key) || !self.seen.insert(key) {
             return false;
         }
         if self.is_leaving(key) {
             self.leaving.insert(key.into());
         }
         true
+    }
+
+    /// Whether a key came in a pass before this one.
+    pub(super) fn came_earlier(&self, key: &[u8]) -> bool {
+        self.earlier.iter().any(|seen| seen.contains(key))
     }
 
     /// Takes back that a key came: it could not be read.

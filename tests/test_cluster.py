@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from lakeflow_redis import ConfigurationError, LakeflowConnect
+from lakeflow_redis import ConfigurationError, LakeflowConnect, PermissionDeniedError
 from lakeflow_redis._core import acl_rules
 from lakeflow_redis.ingest import ingest
 
@@ -341,6 +341,32 @@ def test_a_user_with_the_least_rights_reads_a_cluster_over_tls(
         for row in [*rows, *expected] if read_from == "replica" else []:
             row.pop("memory_bytes", None)
         assert_same_rows(table, rows, expected)
+
+
+def test_what_a_moving_slot_takes_is_asked_for_by_name(one_cluster: Cluster) -> None:
+    one_cluster.flush()
+    with one_cluster.client() as client:
+        for number in range(20):
+            client.set(f"{{here}}:{number}", "v")
+    rules = [
+        rule
+        for rule in acl_rules(["strings"], ["*"], redis="7.0", mode="cluster")
+        if rule != "+asking"
+    ]
+    for node in one_cluster.nodes:
+        add_someone(node, rules)
+    options = one_cluster.options(username="someone", password=canary.PASSWORD)
+    limits = LakeflowConnect(options).inspect()["limits"]
+    assert "The user may not send ASKING: a read fails where slots move" in str(limits)
+    slot = one_cluster.slot_of("{here}")
+    source = one_cluster.primary_of(slot)
+    target = next(node for node in one_cluster.primaries() if node is not source)
+    one_cluster.open_slot(slot, target, keys=10)
+    try:
+        with pytest.raises(PermissionDeniedError, match="'asking'"):
+            list(LakeflowConnect(options).read_table("strings")[0])
+    finally:
+        one_cluster.close_slot(slot)
 
 
 def add_someone(server: Server, rules: list[str]) -> None:

@@ -52,6 +52,17 @@ def test_nodes_that_are_not_there_are_passed_over(one_cluster: Cluster, mode: st
 
 
 @pytest.mark.parametrize("mode", ["auto", "cluster"])
+def test_a_node_that_is_of_no_cluster_does_not_hide_the_others(
+    one_cluster: Cluster, mode: str
+) -> None:
+    fill(one_cluster)
+    with Node(REDIS_7_0) as alone:
+        nodes = [alone.address, one_cluster.nodes[1].address]
+        assert_whole({"nodes": ",".join(nodes), "mode": mode})
+        assert "nobody in the cluster has slots 0-16383" in complaint(alone.options(mode=mode))
+
+
+@pytest.mark.parametrize("mode", ["auto", "cluster"])
 def test_nodes_none_of_which_is_there_are_an_error(mode: str) -> None:
     nodes = [f"{HOST}:{free_port()}" for _ in range(3)]
     error = failure({"nodes": ",".join(nodes), "mode": mode} | DEADLINES)

@@ -138,6 +138,20 @@ def test_streams_are_read_on(sentinels: Sentinels) -> None:
         assert sorted(read(connector, first.offset).entries) == sorted(late)
 
 
+def test_a_replica_that_has_not_got_a_stream_leaves_its_position(sentinels: Sentinels) -> None:
+    sentinels.flush()
+    with sentinels.client() as client:
+        add(client, "a", "1-1")
+        add(client, "gone", "1-1")
+        offset = read(LakeflowConnect(sentinels.options())).offset
+        # To the replica that is one that has yet to come.
+        client.delete("gone")
+        wait_for_copies(sentinels.primary(), sentinels.replicas())
+        behind = LakeflowConnect(sentinels.options(read_from="replica"))
+        assert read(behind, offset).offset == offset
+        assert "gone" not in str(read(LakeflowConnect(sentinels.options()), offset).offset)
+
+
 def test_all_tables_land_in_a_lake(sentinels: Sentinels, tmp_path: Path) -> None:
     fill(sentinels, "sets")
     ingest(LakeflowConnect(sentinels.options()), tmp_path)

@@ -34,53 +34,10 @@ const PASSES: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How a pass over a node went.
-struct End {
-    outcome: Result<()>,
-    /// Keys that could not be read here.
-    redirected: Option<Redirected>,
-    /// Whether what was not finished was taken back.
-    clean: bool,
-}
-
-impl End {
-    fn new() -> Self {
-        End {
-            outcome: Ok(()),
-            redirected: None,
-            clean: true,
-        }
-    }
-
-    fn failed(error: Error, clean: bool) -> Self {
-        End {
-            outcome: Err(error),
-            clean,
-            ..End::new()
-        }
-    }
-
-    /// Whether another pass may go better.
-    fn is_mendable(&self, job: &Job) -> bool {
-        let passing = self.outcome.as_ref().err().is_none_or(is_passing);
-        passing && job.manner().resumable
-    }
-
-    fn add(&mut self, visited: Visited) {
-        self.redirected = joined(self.redirected.take(), visited.redirected);
-        self.clean &= visited.clean;
-        self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(visited.outcome);
-    }
-}
-
-fn joined(one: Option<Redirected>, other: Option<Redirected>) -> Option<Redirected> {
-    match (one, other) {
-        (Some(mut one), Some(other)) => {
-            one.slots.extend(&other.slots);
-            Some(one)
-        }
-        (one, other) => one.or(other),
-    }
+/// Whether another pass may go better.
+fn is_mendable(end: &Visited, job: &Job) -> bool {
+    let passing = end.outcome.as_ref().err().is_none_or(is_passing);
+    passing && job.manner().resumable
 }
 
 /// How a pass over all nodes went.
@@ -146,20 +103,20 @@ fn read_pass(
         ends.extend(read_arrived(job, crews, sender, cancel));
     }
     let clean = ends.iter().all(|end| end.clean);
-    let mends = clean && ends.iter().all(|end| end.is_mendable(job));
+    let mends = clean && ends.iter().all(|end| is_mendable(end, job));
     let again = |error| match mends {
         true => Pass::Changed(error, progress.slots.clone()),
         false => Pass::Failed(of_change(error, job)),
     };
     // Those that were only stopped have nothing to say.
-    let stopped = |end: &End| matches!(&end.outcome, Err(error) if error.is_interrupt());
+    let stopped = |end: &Visited| matches!(&end.outcome, Err(error) if error.is_interrupt());
     ends.sort_by_key(stopped);
     let mut redirected = None;
     for end in ends {
         if let Err(error) = end.outcome {
             return again(error);
         }
-        redirected = joined(redirected, end.redirected);
+        redirected = Redirected::joined(redirected, end.redirected);
     }
     let moved = match &progress.slots {
         None => {
@@ -218,7 +175,7 @@ fn read_nodes(
     crews: &mut [Crew],
     sender: &SyncSender<Message>,
     cancel: &Cancel,
-) -> Vec<End> {
+) -> Vec<Visited> {
     // Where one node fails for good, nobody needs what the others still give.
     let failed = Arc::new(AtomicBool::new(false));
     let cancel: Cancel = {
@@ -227,11 +184,11 @@ fn read_nodes(
     };
     let read_one = |crew: &mut Crew| {
         crew.node.set_cancel(&cancel);
-        let mut end = End::new();
+        let mut end = Visited::nothing();
         for share in &mut crew.shares {
             end.add(read_share(&mut crew.node, share, job, sender));
             if end.outcome.is_err() {
-                let ended = !end.clean || !end.is_mendable(job);
+                let ended = !end.clean || !is_mendable(&end, job);
                 failed.fetch_or(ended, Relaxed);
                 break;
             }
@@ -250,13 +207,13 @@ fn read_nodes(
                     .spawn_scoped(scope, || read_one(crew))
             })
             .collect();
-        let join = |thread: ScopedJoinHandle<'_, End>| {
-            let gone = |_| End::failed(Error::ReaderGone, false);
+        let join = |thread: ScopedJoinHandle<'_, Visited>| {
+            let gone = |_| Visited::failed(Error::ReaderGone, false);
             thread.join().unwrap_or_else(gone)
         };
         let ends = threads.into_iter().map(|thread| match thread {
             Ok(thread) => join(thread),
-            Err(error) => End::failed(Error::NoThread(error), false),
+            Err(error) => Visited::failed(Error::NoThread(error), false),
         });
         ends.collect()
     })
@@ -270,7 +227,7 @@ fn read_arrived(
     crews: &mut [Crew],
     sender: &SyncSender<Message>,
     cancel: &Cancel,
-) -> Vec<End> {
+) -> Vec<Visited> {
     let mut had: HashSet<Key> = HashSet::new();
     let mut owed: BTreeMap<u32, Owed> = BTreeMap::new();
     for share in crews.iter_mut().flat_map(|crew| &mut crew.shares) {
@@ -285,9 +242,9 @@ fn read_arrived(
         if holding.arriving.is_empty() {
             continue;
         }
-        let mut end = End::new();
+        let mut end = Visited::nothing();
         match arrived_at(&crew.node, &holding, job, cancel) {
-            Err(error) => end = End::failed(error.at(&crew.node.name), true),
+            Err(error) => end = Visited::failed(error.at(&crew.node.name), true),
             Ok((mut node, keys)) => {
                 for share in &mut crew.shares {
                     let known = std::mem::take(&mut share.work.known);
@@ -301,7 +258,7 @@ fn read_arrived(
                     node.connection.set_asking();
                     match chosen {
                         Ok(()) => end.add(read_share(&mut node, &mut arrived, job, sender)),
-                        Err(error) => end = End::failed(error, true),
+                        Err(error) => end = Visited::failed(error, true),
                     }
                     share.work.owed = arrived.work.take_owed();
                     share.work.known = arrived.work.known;

@@ -93,6 +93,45 @@ pub struct Visited {
     pub clean: bool,
 }
 
+impl Redirected {
+    pub fn joined(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(mut one), Some(other)) => {
+                one.slots.extend(&other.slots);
+                Some(one)
+            }
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+impl Visited {
+    /// Before anything was visited.
+    pub fn nothing() -> Self {
+        Visited {
+            outcome: Ok(()),
+            redirected: None,
+            clean: true,
+        }
+    }
+
+    /// Where nothing could be visited.
+    pub fn failed(error: Error, clean: bool) -> Self {
+        Visited {
+            outcome: Err(error),
+            clean,
+            ..Visited::nothing()
+        }
+    }
+
+    /// Adds a further visit.
+    pub fn add(&mut self, visited: Visited) {
+        self.redirected = Redirected::joined(self.redirected.take(), visited.redirected);
+        self.clean &= visited.clean;
+        self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(visited.outcome);
+    }
+}
+
 /// A key that a visitor wants, and what is known of it.
 #[derive(Clone)]
 struct Named {

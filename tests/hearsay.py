@@ -9,7 +9,8 @@ from tests.peers import listening
 from tests.servers import HOST
 
 Answers = Mapping[str, bytes]
-"""The reply to a command, by its first word in capitals; any other is answered by OK."""
+"""The reply to a command, by its first two words or its first, in capitals; any other is answered
+by OK."""
 
 
 @contextlib.contextmanager
@@ -19,7 +20,8 @@ def answering(answers: Answers) -> Iterator[int]:
     def meet(connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as commands:
             while command := _command(commands):
-                connection.sendall(answers.get(command[0].decode().upper(), b"+OK\r\n"))
+                first, both = (b" ".join(command[:n]).decode().upper() for n in (1, 2))
+                connection.sendall(answers.get(both, answers.get(first, b"+OK\r\n")))
 
     with listening(meet) as port:
         yield port

@@ -103,7 +103,9 @@ def test_a_file_is_looked_for_only_when_it_is_needed(anonymous: dict[str, str]) 
     assert connector.list_tables()
 
 
-def test_a_file_that_cannot_be_read_is_named(anonymous: dict[str, str], tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error_without_its_name(
+    anonymous: dict[str, str], tmp_path: Path
+) -> None:
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe" + canary.PASSWORD.encode())
     for path in (tmp_path / "missing", tmp_path, binary):
@@ -112,7 +114,8 @@ def test_a_file_that_cannot_be_read_is_named(anonymous: dict[str, str], tmp_path
         assert type(error) is ConfigurationError
         for text in (str(error), complaint(options)):
             assert "`password_file`" in text
-            assert str(path) in text
+            # It may be the password, in the wrong option.
+            assert str(path) not in text
 
 
 @pytest.mark.parametrize(

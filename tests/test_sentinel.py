@@ -263,7 +263,10 @@ def test_a_replica_is_not_read_for_the_primary(sentinels: Sentinels) -> None:
 def test_the_primary_is_not_read_for_a_replica(sentinels: Sentinels) -> None:
     primary = sentinels.primary()
     facts = ("ip", primary.host, "port", str(primary.port), "flags", "slave")
-    named = {"SENTINEL": b"*1\r\n" + hearsay.array(*facts)}
+    named = {
+        "SENTINEL GET-MASTER-ADDR-BY-NAME": hearsay.array(primary.host, str(primary.port)),
+        "SENTINEL SLAVES": b"*1\r\n" + hearsay.array(*facts),
+    }
     with hearsay.answering(named) as port:
         options = {"mode": "sentinel", "nodes": f"{HOST}:{port}", "sentinel_master": MASTER}
         error = failure(options | {"read_from": "replica"})
@@ -277,7 +280,12 @@ def test_the_primary_is_not_read_for_a_replica(sentinels: Sentinels) -> None:
 )
 @read_froms
 def test_a_sentinel_that_talks_nonsense_is_named(answer: bytes, read_from: str) -> None:
-    with hearsay.answering({"SENTINEL": answer}) as port:
-        options = {"mode": "sentinel", "nodes": f"{HOST}:{port}", "sentinel_master": MASTER}
-        error = failure(options | {"read_from": read_from})
-        assert f"{HOST}:{port}" in str(error)
+    where = hearsay.array(HOST, "1")
+    for answers in (
+        {"SENTINEL": answer},
+        {"SENTINEL GET-MASTER-ADDR-BY-NAME": where, "SENTINEL SLAVES": answer},
+    ):
+        with hearsay.answering(answers) as port:
+            options = {"mode": "sentinel", "nodes": f"{HOST}:{port}", "sentinel_master": MASTER}
+            error = failure(options | {"read_from": read_from})
+            assert HOST in str(error)

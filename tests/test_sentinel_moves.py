@@ -59,15 +59,20 @@ def watched() -> Iterator[Watched]:
     """A primary with 30 k small keys and a few large ones, and two replicas."""
     keys = Keys.make()
     with Sentinels(REDIS_7_0) as sentinels:
-        with sentinels.client() as client:
-            pipe = client.pipeline(transaction=False)
-            for _, command in keys.commands():
-                pipe.execute_command(*command)
-                if len(pipe) >= AT_ONCE:
-                    pipe.execute()
-            pipe.execute()
-        wait_for_copies(sentinels.primary(), sentinels.replicas())
+        fill(sentinels, keys)
         yield Watched(sentinels, keys.content())
+
+
+def fill(sentinels: Sentinels, keys: Keys) -> None:
+    """Make keys, on the replicas too."""
+    with sentinels.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for _, command in keys.commands():
+            pipe.execute_command(*command)
+            if len(pipe) >= AT_ONCE:
+                pipe.execute()
+        pipe.execute()
+    wait_for_copies(sentinels.primary(), sentinels.replicas())
 
 
 @read_froms
@@ -158,6 +163,24 @@ def test_sentinels_that_all_go_leave_the_read_with_an_error(watched: Watched) ->
     tell("all sentinels killed", [ended])
     # Nobody can tell by then whether it was still the primary.
     assert isinstance(ended.error, RedisConnectionError | TopologyChangedError)
+
+
+def test_half_a_million_keys_and_a_primary_that_dies(watched: Watched) -> None:
+    more = Keys(strings={f"more:{number}": str(number) for number in range(500_000)})
+    fill(watched.sentinels, more)
+    content = {"strings": watched.content["strings"] + more.content()["strings"]}
+    killed: list[Server] = []
+
+    def disturb(_: Reading) -> None:
+        time.sleep(UNDER_WAY)
+        killed.append(watched.sentinels.kill_primary())
+
+    options = watched.sentinels.options(max_server_share="0.3", batch_size="100")
+    ended = read_meanwhile(options, ["strings"], content, disturb)
+    watched.sentinels.settle()
+    watched.sentinels.restart(killed.pop())
+    tell("half a million keys, primary killed", [ended])
+    assert (ended.error, ended.passes) == (None, 2), str(ended)
 
 
 def test_streams_are_read_on_after_a_failover() -> None:

@@ -25,7 +25,8 @@ pub enum Error {
     Unreachable(#[source] io::Error),
     #[error(
         "the connection was lost: {0}; where the server runs and the network holds, a reply may have \
-         outgrown the server's `client-output-buffer-limit`: a lower `max_in_flight_bytes` helps"
+         outgrown the server's `client-output-buffer-limit` (a lower `max_in_flight_bytes` helps), or what \
+         reads the rows have taken longer than its `timeout`"
     )]
     Lost(#[source] io::Error),
     #[error("no answer within {seconds} s (option `{option}`)")]
@@ -176,7 +177,8 @@ impl Error {
 /// A NOPERM by what is denied, which only its text tells: what names no command is taken for
 /// the refusal of one, since no table can do without.
 fn denied(message: &str) -> Error {
-    let quoted = || message.split('\'').nth(1);
+    // The last in quotes: the user's name, which comes before, may hold one.
+    let quoted = || message.rsplit('\'').nth(1);
     let (denied, remedy) = match quoted() {
         None if message.contains(" key") => (
             Denied::Key,
@@ -227,6 +229,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How much of a name an error shows.
 const SHOWN_BYTES: usize = 120;
+const SHOWN_TEXT: usize = 200;
 /// How much of an error reply: some explain themselves at length.
 const SHOWN_REPLY: usize = 1000;
 
@@ -239,6 +242,14 @@ pub fn show(bytes: &[u8]) -> String {
 /// Arrow C stream interface as C strings, where a NUL would end the process.
 pub fn show_text(bytes: &[u8]) -> String {
     shorten(bytes, SHOWN_BYTES)
+}
+
+/// Text as an error shows it that quotes what it was given: never very long.
+pub fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_TEXT) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 fn shorten(bytes: &[u8], most: usize) -> String {
@@ -270,6 +281,13 @@ mod tests {
         assert_eq!(show("käse\0".as_bytes()), "\"käse\\0\"");
         let cut = "ä".repeat(200);
         assert!(show(format!("x{cut}").as_bytes()).ends_with("ä…\""));
+    }
+
+    #[test]
+    fn a_refused_command_is_named_whoever_the_user_is() {
+        let line = b"NOPERM User o'brien has no permissions to run the 'hgetall' command";
+        let error = Error::from_reply(line).to_string();
+        assert!(error.contains("`+hgetall`"), "{error}");
     }
 
     #[test]

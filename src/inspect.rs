@@ -1,6 +1,6 @@
 //! What is there, without reading it: for `check`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -23,8 +23,10 @@ pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
     let mut tables = serde_json::Map::new();
     // Each node has users of its own.
     let mut probes = Vec::new();
+    let mut deciders = Vec::new();
     for node in &found.nodes {
-        probes.push(node.open_again(dialer, cancel)?);
+        probes.push(node.open_beside(dialer, cancel)?);
+        deciders.push(node.open_again(dialer, cancel)?);
     }
     for table in TABLES {
         let refused = refused_by_any(&mut probes, &table.sends())?;
@@ -32,7 +34,7 @@ pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
     }
     let mut limits = limits(&found.nodes);
     if found.topology.is_sharded() {
-        let refused = refused_by_any(&mut probes, WHERE_SLOTS_MOVE)?;
+        let refused = refused_by_any(&mut deciders, WHERE_SLOTS_MOVE)?;
         if !refused.is_empty() {
             limits.push(format!(
                 "The user may not send {}: a read fails where slots move meanwhile, or were left \
@@ -44,10 +46,7 @@ pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
     let chosen = options.databases()?;
     let mut databases: BTreeMap<u32, (u64, Option<u64>)> = BTreeMap::new();
     for node in &mut found.nodes {
-        for db in chosen.numbers() {
-            let selected = node.connection.select(*db);
-            selected.map_err(|error| error.at(&node.name))?;
-        }
+        node.select_each(&chosen)?;
         for (db, keyspace) in &node.server.databases {
             let (keys, expires) = databases.entry(*db).or_insert((0, Some(0)));
             *keys += keyspace.keys;
@@ -122,6 +121,19 @@ fn describe(refused: &[Sends]) -> Value {
     })
 }
 
+/// Says that a cluster has keys in other databases than the one that is read.
+pub fn left_out(nodes: &[Node]) -> Option<String> {
+    let left_out: BTreeSet<u32> = nodes.iter().flat_map(Node::left_out).collect();
+    let numbers: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+    (!numbers.is_empty()).then(|| {
+        format!(
+            "This cluster has keys in other databases ({}), which are not read: of a cluster, only \
+             database 0 is.",
+            numbers.join(", ")
+        )
+    })
+}
+
 /// What these servers cannot promise, by their version and configuration.
 fn limits(nodes: &[Node]) -> Vec<String> {
     let mut limits = Vec::new();
@@ -169,6 +181,7 @@ fn limits(nodes: &[Node]) -> Vec<String> {
             ));
         }
     }
+    limits.extend(left_out(nodes));
     if nodes.iter().any(|node| node.server.role == Role::Replica) {
         limits.push(
             "Replicas are read, which are behind their primaries by what is under way.".to_owned(),

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, cut};
 use crate::options::Databases;
 
 /// The id of a stream's entry; ordered as Redis orders them, by number.
@@ -226,11 +226,7 @@ fn foreign(offset: &Value, table: &str, shape: &str) -> Error {
 }
 
 fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(200) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
-    }
+    cut(&value.to_string())
 }
 
 #[cfg(test)]

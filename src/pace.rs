@@ -116,14 +116,19 @@ impl Pace {
         self.share < 1.0
     }
 
-    /// Lets the server rest after it was busy for us for so long.
+    /// Lets the server rest after it was busy for us for so long. No flight takes it as long as that
+    /// where it was not busy for others, or stood still.
     pub fn rest(&self, connection: &Connection, busy: Duration) -> Result<()> {
         if !self.rests() {
             return Ok(());
         }
+        let busy = busy.min(MOST_BUSY);
         connection.pause(busy.mul_f64(1.0 / self.share - 1.0))
     }
 }
+
+/// The longest that a flight is thought to have kept a server busy.
+const MOST_BUSY: Duration = Duration::from_millis(100);
 
 /// What an element of a table weighs.
 #[derive(Clone, Copy, Debug)]

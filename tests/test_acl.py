@@ -537,6 +537,46 @@ def test_the_command_is_the_rules_for_a_user_and_needs_no_server() -> None:
     assert "nopass" not in done.stdout
 
 
+def test_the_command_heeds_the_environment_as_the_others_do() -> None:
+    environment = {
+        "LAKEFLOW_REDIS_KEY_PATTERN": "app:*",
+        "LAKEFLOW_REDIS_MODE": "cluster",
+        "LAKEFLOW_REDIS_READ_FROM": "replica",
+    }
+    done = CliRunner().invoke(cli, ["acl", "--tables", "sets"], env=environment)
+    rules = acl_rules(["sets"], ["app:*"], mode="cluster", read_from="replica")
+    assert shlex.split(done.stdout) == ["ACL", "SETUSER", USER, *rules]
+    done = CliRunner().invoke(cli, ["acl"], env={"LAKEFLOW_REDIS_DB": "0,1"})
+    assert "+select" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("--user", ""), ("--user", "a b")),
+        ("--mode", "cluster", "--db", "1"),
+        ("--mode", "standalone", "--read-from", "replica"),
+    ],
+)
+def test_a_user_that_could_not_be_is_refused(arguments: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(cli, ["acl", *arguments])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert arguments[-2].removeprefix("--").replace("-", "_") in done.stderr.replace("-", "_")
+
+
+@pytest.mark.parametrize("pattern", ["it's*", "app:*", "[a-z]*"])
+def test_what_is_printed_can_be_given_to_redis_cli(one_server: Server, pattern: str) -> None:
+    arguments = ["acl", "--tables", "sets", "--user", "piped", "--key-pattern", pattern]
+    line = CliRunner().invoke(cli, arguments).stdout
+    # As redis-cli splits lines: words in quotes of one kind, or in none.
+    words = [word[1:-1] if word[0] in "\"'" else word for word in line.split()]
+    with one_server.client() as client:
+        raw = Raw(client)
+        raw(*words)
+        assert f"%R~{pattern}" in str(raw("ACL", "LIST"))
+        raw("ACL", "DELUSER", "piped")
+
+
 def test_all_tables_and_all_keys_are_meant_unless_others_are_named() -> None:
     assert printed() == ["ACL", "SETUSER", USER, *acl_rules(list(TABLES), ["*"])]
     assert printed("--db", "0") == printed()
@@ -586,4 +626,5 @@ def test_a_cluster_and_sentinels_are_asked_for_more() -> None:
     done = CliRunner().invoke(cli, ["acl", "--mode", "sentinel"])
     own, sentinels = done.stdout.splitlines()
     assert granted(shlex.split(own)) == alone
-    assert "sentinel|get-master-addr-by-name" in granted(shlex.split(sentinels, comments=True))
+    assert "sentinel|get-master-addr-by-name" in granted(shlex.split(sentinels))
+    assert done.stderr == "At each Sentinel:\n"

@@ -268,8 +268,10 @@ def test_a_command_that_the_user_may_not_send_is_said_with_what_that_means(
     assert facts["refused"] == [as_said(command)]
     column = NULL_COLUMNS.get(command) if table == "keys" else None
     assert facts["null_columns"] == ([] if column is None else [column])
-    noted = command in WATCHING or (
-        table != "keys" and (command == "memory|usage" or (table, command) == ("streams", "xlen"))
+    noted = (
+        command in WATCHING
+        or (table != "keys" and command in {"memory|usage", "type"})
+        or (table, command) in {("streams", "xlen"), ("hashes", "hkeys"), ("hashes", "hmget")}
     )
     assert len(facts["notes"]) == noted
     assert facts["readable"] == (noted or column is not None)
@@ -346,6 +348,13 @@ def test_a_database_that_the_user_may_not_choose_is_an_error(
     assert as_user(acl_server, USER).inspect()["user"] == USER
     with pytest.raises(PermissionDeniedError, match=r"`\+select`"):
         as_user(acl_server, USER, db="0,1").inspect()
+    with acl_server.client(3) as client:
+        client.set("k", "v")
+        everywhere = as_user(acl_server, USER, db="*")
+        with pytest.raises(PermissionDeniedError, match=r"`\+select`"):
+            everywhere.inspect()
+        assert "`+select`" in everywhere.test_connection()["message"]
+        client.delete("k")
 
 
 # Commands that are not there

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from lakeflow_redis import ConfigurationError, LakeflowConnect, PermissionDeniedError
+from lakeflow_redis import (
+    ConfigurationError,
+    LakeflowConnect,
+    LakeflowRedisWarning,
+    PermissionDeniedError,
+)
 from lakeflow_redis._core import acl_rules
 from lakeflow_redis.ingest import ingest
 
@@ -16,7 +21,7 @@ from tests.clusters import Cluster
 from tests.compare import assert_same_rows
 from tests.contract import CONTENT_TABLES, TABLES
 from tests.oracle import Raw, Row
-from tests.servers import REDIS_7_0, Server
+from tests.servers import REDIS_7_0, VALKEY_9_1, Server
 from tests.streams import Entry, numbered, read, read_on
 from tests.users import add_user
 
@@ -367,6 +372,40 @@ def test_what_a_moving_slot_takes_is_asked_for_by_name(one_cluster: Cluster) -> 
             list(LakeflowConnect(options).read_table("strings")[0])
     finally:
         one_cluster.close_slot(slot)
+
+
+@pytest.mark.parametrize("read", ["primary", "replica"])
+def test_rights_are_tried_at_the_nodes_that_are_read(one_cluster: Cluster, read: str) -> None:
+    one_cluster.flush()
+    rules = acl_rules(["hashes"], ["*"], redis="7.0", mode="cluster", read_from="replica")
+    for node in one_cluster.nodes:
+        add_someone(node, rules)
+    others = one_cluster.primaries() if read == "replica" else one_cluster.replicas()
+    for node in others:
+        add_someone(node, [rule for rule in rules if rule != "+hgetall"])
+    for read_from in ("primary", "replica"):
+        options = one_cluster.options(
+            username="someone", password=canary.PASSWORD, read_from=read_from
+        )
+        facts = LakeflowConnect(options).inspect()["tables"]["hashes"]
+        assert facts["refused"] == ([] if read_from == read else ["HGETALL"])
+
+
+def test_keys_in_other_databases_of_a_cluster_are_warned_of() -> None:
+    with Cluster(VALKEY_9_1, 1, 0, "--cluster-databases", "4") as cluster:
+        (node,) = cluster.nodes
+        for db in (0, 2):
+            with node.local_client(db) as client:
+                client.set(f"in {db}", "v")
+        connector = LakeflowConnect(cluster.options())
+        assert "other databases (2)" in str(connector.inspect()["limits"])
+        records, _ = connector.read_table("strings")
+        with pytest.warns(LakeflowRedisWarning, match=r"other databases \(2\)"):
+            assert [row["key_name"] for row in records] == ["in 0"]
+        with pytest.raises(ConfigurationError, match="only database 0"):
+            LakeflowConnect(cluster.options(db="2"))
+        with pytest.raises(ConfigurationError, match="`host` and `port`"):
+            LakeflowConnect({"unix_socket_path": str(node.unix_socket)}).read_table("keys")
 
 
 def add_someone(server: Server, rules: list[str]) -> None:

@@ -20,6 +20,7 @@ from lakeflow_redis.ingest import ingest
 from tests import data, lake, oracle
 from tests.by_database import apart, assert_same_by_database, emptied
 from tests.compare import assert_same_rows, assert_unique_keys
+from tests.conftest import Connect
 from tests.contract import CONTENT_TABLES, TABLES
 from tests.monitor import Monitor
 from tests.oracle import TYPES, Row
@@ -915,3 +916,27 @@ def test_rules_of_one_read_go_over_the_connectors(one_server: Server, one_client
     text = rules(pattern("alpha"))
     rows = list(connector.read_table("sets", None, {"sync_rules": text})[0])
     assert_same_rows("sets", rows, expected(one_clients, "sets", text)[0])
+
+
+def test_the_rules_of_a_read_stand_in_for_the_pattern_of_the_connector(
+    one_connect: Connect, one_client: redis.Redis
+) -> None:
+    for key in ("a", "b"):
+        one_client.set(key, "v")
+    rules = json.dumps([{"database": 0, "key_pattern": "a"}])
+    given = {"key_pattern": "b", "sync_rules": rules}
+    for name, other in (("key_pattern", "sync_rules"), ("sync_rules", "key_pattern")):
+        connector = one_connect(**{name: given[name]})
+        records, _ = connector.read_table("strings", None, {other: given[other]})
+        expected = "a" if other == "sync_rules" else "b"
+        assert [row["key_name"] for row in records] == [expected]
+    with pytest.raises(ConfigurationError, match="give one of them"):
+        one_connect().read_table("strings", None, given)
+
+
+def test_a_wrong_rule_is_quoted_at_no_great_length(one_connect: Connect) -> None:
+    for field in ("_type", "x" * 100_000):
+        rules = json.dumps([{"database": 0, field: "x" * 100_000}])
+        with pytest.raises(ConfigurationError) as caught:
+            one_connect(sync_rules=rules)
+        assert len(str(caught.value)) < 1_000

@@ -74,6 +74,20 @@ def test_a_certificate_whose_time_is_over_is_refused(certificates: Certificates)
         assert_refused(server.options(ssl_check_hostname="false"), "expired")
 
 
+def test_a_server_of_an_older_protocol_is_refused(certificates: Certificates) -> None:
+    with Server(REDIS_7_0, "--tls-protocols", "TLSv1.1", tls=certificates.tls()) as server:
+        assert_refused(server.options(), "TLS 1.2", "`tls-protocols`")
+
+
+def test_texts_that_were_put_together_without_a_line_break_are_all_heeded(
+    certificates: Certificates,
+) -> None:
+    with Server(REDIS_7_0, tls=certificates.tls()) as server:
+        authorities = certificates.foreign_ca.read_text().rstrip() + certificates.ca_pem
+        found = LakeflowConnect(server.options(ssl_ca_certs=authorities)).test_connection()
+        assert found["status"] == "success"
+
+
 @pytest.mark.parametrize("kind", ["server", "elsewhere", "expired", "foreign_client"])
 def test_a_server_that_need_not_be_known_may_show_anything(
     certificates: Certificates, kind: str

@@ -104,6 +104,13 @@ impl Connection {
     /// The replies to AUTH and to the PING after it, which tells whether one may speak at all:
     /// where it was not AUTH that failed (too many clients, say), the connection is gone.
     fn check_welcome(&mut self, authenticated: Result<()>) -> Result<()> {
+        // Who was silent so far is not waited for again.
+        if let Err(error) = authenticated.as_ref()
+            && !error.is_refusal()
+            && !matches!(error, Error::Authentication(_))
+        {
+            return authenticated;
+        }
         let spoken = self.replies(1).bytes().map(|_| ());
         match (authenticated, spoken) {
             (Ok(()), spoken) => spoken,

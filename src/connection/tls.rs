@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
-    RootCertStore, SignatureScheme,
+    PeerIncompatible, RootCertStore, SignatureScheme,
 };
 
 use super::waiting::{Cancel, Waited};
@@ -103,7 +103,11 @@ fn certificates_of(pem: &Pem, option: &str) -> Result<Vec<CertificateDer<'static
 
 fn text(pem: &Pem, option: &str) -> Result<Vec<u8>> {
     match pem {
-        Pem::Text(text) => Ok(text.0.clone().into_bytes()),
+        // Texts that were put together may lack the line break in between.
+        Pem::Text(text) => Ok(text
+            .0
+            .replace("----------BEGIN", "-----\n-----BEGIN")
+            .into_bytes()),
         Pem::Path(path) => std::fs::read(path).map_err(|error| {
             // What is no path may be a key whose lines were lost: it is not shown.
             unusable(
@@ -322,6 +326,10 @@ fn refused(error: &rustls::Error) -> io::Error {
         rustls::Error::InvalidMessage(_) => {
             "the server does not speak TLS at this port; leave out `ssl`, or give the port that does"
                 .to_owned()
+        }
+        rustls::Error::AlertReceived(Alert::ProtocolVersion)
+        | rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "the server offers neither TLS 1.2 nor 1.3; its `tls-protocols` may allow them".to_owned()
         }
         rustls::Error::AlertReceived(Alert::CertificateRequired) => WANTS_CERTIFICATE.to_owned(),
         rustls::Error::AlertReceived(Alert::HandshakeFailure) => format!(

@@ -214,7 +214,8 @@ pub fn check_cluster_database(databases: &Databases) -> Result<()> {
     match databases {
         Databases::These(numbers) if numbers[..] == [0] => Ok(()),
         _ => Err(Error::Configuration(
-            "a cluster has only database 0, and option `db` (or a rule's `database`) says otherwise"
+            "of a cluster, only database 0 is read (Redis has no other there), and option `db` (or a \
+             rule's `database`) says otherwise"
                 .to_owned(),
         )),
     }

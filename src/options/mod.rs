@@ -100,13 +100,21 @@ impl Options {
         K: AsRef<str>,
         V: Into<String>,
     {
+        let mut given = Vec::new();
         for (name, value) in pairs {
             let spec = spec_of(name.as_ref(), scope)?;
             let value = value.into();
             if !has_reference(&value) {
                 spec.check(&value)?;
             }
+            given.push(spec.name);
             self.values.insert(spec.name, value);
+        }
+        // What is given for one read stands in for what says the same for all.
+        for (one, other) in [("key_pattern", "sync_rules"), ("sync_rules", "key_pattern")] {
+            if given.contains(&one) && !given.contains(&other) {
+                self.values.remove(other);
+            }
         }
         Ok(self)
     }

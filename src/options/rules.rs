@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::spelling::MAX_DATABASE;
 use super::{Databases, nearest};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, cut};
 
 /// The types of keys that have a table of their own.
 const TYPES: [&str; 6] = ["string", "hash", "list", "set", "zset", "stream"];
@@ -86,7 +86,10 @@ fn parse_rule(Fields(fields): &Fields) -> Result<(u32, Rule), String> {
         key_type: None,
     };
     for (place, (name, value)) in fields.iter().enumerate() {
-        let wrong = |what: &str| Err(format!(", field `{name}`: {value} {what}"));
+        let wrong = |what: &str| {
+            let value = cut(&value.to_string());
+            Err(format!(", field `{name}`: {value} {what}"))
+        };
         if fields[..place].iter().any(|(earlier, _)| earlier == name) {
             return Err(format!(", field `{name}`: it is given twice"));
         }
@@ -119,7 +122,8 @@ fn parse_rule(Fields(fields): &Fields) -> Result<(u32, Rule), String> {
             _ => {
                 let nearest = nearest(name, FIELDS.into_iter());
                 return Err(format!(
-                    ", field {name:?}: there is none of that name{nearest}"
+                    ", field {:?}: there is none of that name{nearest}",
+                    cut(name)
                 ));
             }
         }

@@ -36,10 +36,7 @@ impl LakeflowConnect {
                 let mut found = topology::find(&options, cancel)?;
                 let databases = self.options.databases()?;
                 for node in &mut found.nodes {
-                    for db in databases.numbers() {
-                        let selected = node.connection.select(*db);
-                        selected.map_err(|error| error.at(&node.name))?;
-                    }
+                    node.select_each(&databases)?;
                 }
                 let nodes = found
                     .nodes

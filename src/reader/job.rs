@@ -13,6 +13,7 @@ use super::{Part, Wanted, appended};
 use crate::columns::{Asked, Constant};
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
+use crate::inspect;
 use crate::offset::{self, Positions, Start};
 use crate::options::{Databases, Options, ReadOptions};
 use crate::plan::{self, Draft, Place};
@@ -137,6 +138,9 @@ impl Job {
         };
         if sharded {
             topology::check_database(&job.databases)?;
+        }
+        if let Some(left_out) = inspect::left_out(&nodes) {
+            job.warn(&left_out);
         }
         let (crews, ends) = job.plan(nodes, cancel)?;
         if let Some(first) = job.tables.first() {

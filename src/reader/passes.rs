@@ -163,9 +163,14 @@ fn read_pass(
 /// What a server says while it changes its part is about that.
 fn of_change(error: Error, job: &Job) -> Error {
     let is_said = error.is_refusal() && is_passing(&error) && !error.is_topology();
-    match is_said && job.topology.changes() && !error.is_reply("BUSY") {
-        true => Error::TopologyChanged(format!("{error}; read again")),
-        false => error,
+    if !job.topology.changes() {
+        error
+    } else if is_said && !error.is_reply("BUSY") {
+        Error::TopologyChanged(format!("{error}; read again"))
+    } else if error.is_unreachable() {
+        error.at("a server went away while it was read; read again")
+    } else {
+        error
     }
 }
 

@@ -1,7 +1,7 @@
 //! `hashes`: one row a field.
 
 use super::collection::{Collection, Element, Fetch};
-use super::sends::{MEMORY_USAGE, sends};
+use super::sends::{MEMORY_USAGE, Without, sends};
 use super::{Context, Key, Origin, Spec};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::Result;
@@ -26,8 +26,11 @@ impl Collection for Hashes {
             MEMORY_USAGE,
             sends("hlen", &[]),
             sends("hgetall", &[]),
-            sends("hkeys", &[]),
-            sends("hmget", &["field"]),
+            sends("hkeys", &[]).or(Without::But(
+                "Without HKEYS, `columns` of `hashes` must name `value` where it names `field`.",
+            )),
+            sends("hmget", &["field"])
+                .or(Without::But("Without HMGET, option `fields` is an error.")),
             sends("hscan", &["0"]),
         ],
     };

@@ -51,6 +51,11 @@ pub const MEMORY_USAGE: Sends = sends("memory|usage", &[]).or(Without::But(
 /// Names keys, and takes none.
 pub const SCAN: Sends = sends("scan", &["0", "COUNT", "1"]);
 pub const TYPE: Sends = sends("type", &[]);
+/// For a table of one type, by which servers scan since Redis 6.0.
+const TYPE_OF_SOME: Sends = sends("type", &[]).or(Without::But(
+    "Without TYPE, the tables of keys are read one at a time, and by patterns that are no names, from \
+     servers since Redis 6.0 in which no slot moves.",
+));
 pub const TTL: Sends = sends("ttl", &[]);
 
 const UNWATCHED: Without = Without::But(
@@ -76,7 +81,8 @@ pub fn takes_key(command: &str) -> bool {
 /// What is sent to read a table, which may have keys that are read in pages.
 pub fn all_of(spec: &Spec, pages: bool) -> Vec<Sends> {
     let common: &[Sends] = match spec.origin {
-        Origin::Keys { .. } | Origin::Entries => &[SCAN, TYPE, TTL],
+        Origin::Keys { key_type: None, .. } => &[SCAN, TYPE, TTL],
+        Origin::Keys { .. } | Origin::Entries => &[SCAN, TYPE_OF_SOME, TTL],
         Origin::Server => &[],
     };
     let watching = if pages { WATCHING } else { &[] };

@@ -29,7 +29,7 @@ use standalone::Standalone;
 
 use crate::connection::{Cancel, Connection, Dialer, pause};
 use crate::error::{Error, Result};
-use crate::options::{Address, ConnectionOptions, Mode};
+use crate::options::{Address, ConnectionOptions, Databases, Mode};
 
 pub use crate::options::check_cluster_database as check_database;
 
@@ -127,6 +127,20 @@ impl Node {
         Ok(keys.into_iter().map(Vec::into_boxed_slice).collect())
     }
 
+    /// Goes to each of the databases that are to be read: one that is out of range, or that the
+    /// user may not go to, is an error.
+    pub fn select_each(&mut self, databases: &Databases) -> Result<()> {
+        let numbers: Vec<u32> = match databases {
+            Databases::These(numbers) => numbers.clone(),
+            Databases::All => self.server.databases.keys().copied().collect(),
+        };
+        for db in numbers {
+            let selected = self.connection.select(db);
+            selected.map_err(|error| error.at(&self.name))?;
+        }
+        Ok(())
+    }
+
     /// Asks the one that has a say in its slots.
     fn query_decider<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T> {
         let decider = match &mut self.keeper {
@@ -135,6 +149,25 @@ impl Node {
         };
         let answer = decider.connection.query(command);
         answer.map_err(|error| error.at(&decider.name))
+    }
+
+    /// A further connection to this node.
+    pub fn open_beside(&self, dialer: &Dialer, cancel: &Cancel) -> Result<Node> {
+        let mut node = Node::open(dialer, &self.address, cancel)?;
+        if self.keeper.is_some() {
+            node.connection.set_readonly()?;
+        }
+        Ok(node)
+    }
+
+    /// The databases with keys that a cluster's read leaves out: where a cluster has others than
+    /// database 0, this one is read alone.
+    pub fn left_out(&self) -> Vec<u32> {
+        let others = self.server.databases.keys().filter(|db| **db != 0);
+        match self.state.holding {
+            Some(_) => others.copied().collect(),
+            None => Vec::new(),
+        }
     }
 
     /// A further connection to the node that has a say in this one's slots, which is the primary

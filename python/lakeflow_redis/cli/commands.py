@@ -89,6 +89,7 @@ def check(connector: LakeflowConnect, *, as_json: bool) -> None:
     "patterns",
     multiple=True,
     default=["*"],
+    envvar="LAKEFLOW_REDIS_KEY_PATTERN",
     metavar="GLOB",
     show_default=True,
     help="Which keys it reads; may be given several times.",
@@ -105,10 +106,22 @@ def check(connector: LakeflowConnect, *, as_json: bool) -> None:
     "--mode",
     type=click.Choice(["standalone", "cluster", "sentinel"]),
     default="standalone",
+    envvar="LAKEFLOW_REDIS_MODE",
     show_default=True,
 )
-@click.option("--read-from", type=click.Choice(["primary", "replica"]), default="primary")
-@click.option("--db", default="0", metavar="0,1,…|*", help="The databases it reads.  [default: 0]")
+@click.option(
+    "--read-from",
+    type=click.Choice(["primary", "replica"]),
+    default="primary",
+    envvar="LAKEFLOW_REDIS_READ_FROM",
+)
+@click.option(
+    "--db",
+    default="0",
+    envvar="LAKEFLOW_REDIS_DB",
+    metavar="0,1,…|*",
+    help="The databases it reads.  [default: 0]",
+)
 def acl(  # noqa: PLR0913 - click hands over every option by its name.
     *,
     tables: str | None,
@@ -121,17 +134,25 @@ def acl(  # noqa: PLR0913 - click hands over every option by its name.
 ) -> None:
     """Print the ACL SETUSER for a user that can read tables, and do nothing else.
 
-    It gives no password: add one as '>…', or let the user keep the one it has.
+    It gives no password: add one as '>…', or let the user keep the one it has. Servers do not tell
+    each other of their users: give it to each node, replicas too. With --mode sentinel, the second
+    line is for each Sentinel.
     """
     names = LakeflowConnect.list_tables() if tables is None else _names(tables)
-    LakeflowConnect({"host": "localhost", "db": db})  # Checks it, and connects to nothing.
+    if not user or not user.isprintable() or " " in user:
+        raise click.BadParameter(
+            "a user's name has no spaces, and is not empty", param_hint="--user"
+        )
+    # Checks them, and connects to nothing.
+    given = {"host": "localhost", "db": db, "mode": mode, "read_from": read_from}
+    LakeflowConnect(given | ({"sentinel_master": "any"} if mode == "sentinel" else {}))
     rules = acl_rules(
         names, patterns, redis=redis, mode=mode, read_from=read_from, selects=db != "0"
     )
-    click.echo(shlex.join(["ACL", "SETUSER", user, *rules]))
+    click.echo(_typed(["ACL", "SETUSER", user, *rules]))
     if mode == "sentinel":
-        line = shlex.join(["ACL", "SETUSER", user, *sentinel_acl_rules()])
-        click.echo(f"{line}  # at the Sentinels")
+        click.echo("At each Sentinel:", err=True)
+        click.echo(_typed(["ACL", "SETUSER", user, *sentinel_acl_rules()]))
 
 
 @cli.command
@@ -206,6 +227,14 @@ def read(  # noqa: PLR0913 - click hands over every option by its name.
     _show_warnings(records.receipt)
     if show_offset:
         click.echo(json.dumps(end), err=True)
+
+
+def _typed(words: Sequence[str]) -> str:
+    """Words as a shell takes them and, piped in, redis-cli."""
+    return " ".join(
+        f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+        for word in words
+    )
 
 
 def _names(tables: str) -> list[str]:

@@ -158,8 +158,9 @@ class LakeTable:
         if differences:
             raise ConfigurationError(
                 f"{self.folder} has other columns than this read gives: {', '.join(differences)}. "
-                "Read with the options that it was landed with (`columns`, `value_type` and "
-                "`invalid_utf8` change them), or land into another folder"
+                "Read with the options that it was landed with (`columns`, `value_type`, "
+                "`invalid_utf8`, and of several databases `db` or `sync_rules` change them, and "
+                "a cluster those of `server_info`), or land into another folder"
             )
 
 

@@ -153,8 +153,9 @@ fn limits(nodes: &[Node]) -> Vec<String> {
     }
     if oldest < (7, 0) {
         limits.push(
-            "Before Redis 7.0, streams do not count their entries: one that was deleted and \
-             created anew is noticed only where its ids went back."
+            "Before Redis 7.0, streams do not count their entries: those that were trimmed before \
+             they were read are not noticed, and a stream that was deleted and created anew only \
+             where its ids went back."
                 .to_owned(),
         );
     }

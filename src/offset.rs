@@ -1,15 +1,18 @@
 //! Where a read of streams stands: one position per database and key, as JSON.
 //!
-//! `{"streams": {"<db>": {"<key>": {"added": 17, "id": "5-0"}}}, "table": "streams", "version": 1}`
+//! `{"servers": ["1f09ac2b"], "streams": {"<db>": {"<key>": {"added": 17, "id": "5-0"}}},
+//! "table": "streams", "version": 1}`
 //!
-//! `added` is the stream's `entries-added` (Redis 7.0+), left out where it is not known. A key
+//! `servers` are the processes that were read, by the beginning of their `run_id`; left out where it
+//! is not known. `added` is the stream's `entries-added` (Redis 7.0+), left out where it is not known. A key
 //! that is not UTF-8 is written as `base64:…`. Keys are sorted, as Spark compares the text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result, cut};
@@ -76,16 +79,47 @@ pub enum Start {
     Beginning,
     /// The seed's own offset: after this id in every stream.
     After(EntryId),
-    /// By database: after the position of each stream; from the beginning where it has none.
-    Positions(BTreeMap<u32, Positions>),
+    /// After the position of each stream; from the beginning where it has none.
+    Positions(Reached),
 }
+
+/// Where a read of streams came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// By database.
+    pub databases: BTreeMap<u32, Positions>,
+    /// The processes that were read, by the beginning of their `run_id`.
+    pub servers: BTreeSet<String>,
+}
+
+impl Reached {
+    /// Notes that a process was read.
+    pub fn was_at(&mut self, run_id: &str) {
+        if let Some(begin) = run_id.get(..SHORT_ID) {
+            self.servers.insert(begin.to_owned());
+        }
+    }
+}
+
+/// As much of a `run_id` as tells processes apart.
+const SHORT_ID: usize = 8;
 
 impl Start {
     /// The positions in a database, where there are any.
     pub fn positions(&self, db: u32) -> Option<&Positions> {
         match self {
-            Start::Positions(databases) => databases.get(&db),
+            Start::Positions(reached) => reached.databases.get(&db),
             Start::Beginning | Start::After(_) => None,
+        }
+    }
+
+    /// Whether a process was read before; None where nobody can say.
+    pub fn knows(&self, run_id: &str) -> Option<bool> {
+        match self {
+            Start::Positions(reached) if !reached.servers.is_empty() => {
+                Some(reached.servers.contains(run_id.get(..SHORT_ID)?))
+            }
+            _ => None,
         }
     }
 }
@@ -112,13 +146,18 @@ pub fn snapshot(scanned_at: i64) -> Value {
     json!({ "scanned_at": scanned_at })
 }
 
-/// The offset of `streams`, by database.
-pub fn streams(databases: &BTreeMap<u32, Positions>) -> Value {
-    let databases: Map<String, Value> = databases
+/// The offset of `streams`.
+pub fn streams(reached: &Reached) -> Value {
+    let databases: Map<String, Value> = reached
+        .databases
         .iter()
         .map(|(db, positions)| (db.to_string(), positions_to_json(positions)))
         .collect();
-    json!({ "streams": databases, "table": "streams", "version": VERSION })
+    let mut offset = json!({ "streams": databases, "table": "streams", "version": VERSION });
+    if !reached.servers.is_empty() {
+        offset["servers"] = json!(reached.servers);
+    }
+    offset
 }
 
 fn positions_to_json(positions: &Positions) -> Value {
@@ -161,13 +200,20 @@ pub fn parse_streams(offset: &Value, read: &Databases) -> Result<Start> {
         }
         _ => return Err(wrong()),
     }
-    let databases = match (map.get("table"), map.get("streams"), map.len()) {
-        (Some(Value::String(table)), Some(Value::Object(databases)), 3) if table == "streams" => {
+    let mut parsed = Reached::default();
+    let mut known = 3;
+    if let Some(servers) = map.get("servers") {
+        let servers = BTreeSet::deserialize(servers).map_err(|_| wrong())?;
+        (parsed.servers, known) = (servers, 4);
+    }
+    let databases = match (map.get("table"), map.get("streams")) {
+        (Some(Value::String(table)), Some(Value::Object(databases)))
+            if table == "streams" && map.len() == known =>
+        {
             databases
         }
         _ => return Err(wrong()),
     };
-    let mut parsed = BTreeMap::new();
     for (database, keys) in databases {
         let number = database.parse().map_err(|_| wrong())?;
         if let Databases::These(numbers) = read
@@ -188,7 +234,7 @@ pub fn parse_streams(offset: &Value, read: &Databases) -> Result<Start> {
             let key = text_to_key(text).ok_or_else(wrong)?;
             positions.insert(key, position);
         }
-        parsed.insert(number, positions);
+        parsed.databases.insert(number, positions);
     }
     Ok(Start::Positions(parsed))
 }
@@ -204,7 +250,8 @@ fn parse_position(entry: &Value) -> Option<Position> {
     (map.len() == known).then_some(Position { id, added })
 }
 
-fn key_to_text(key: &[u8]) -> String {
+/// A key as offsets write it: as it is, or as `base64:…`.
+pub fn key_to_text(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
         Ok(text) if !text.starts_with(BYTES_PREFIX) => text.to_owned(),
         _ => format!("{BYTES_PREFIX}{}", BASE64.encode(key)),
@@ -275,12 +322,22 @@ mod tests {
             };
             positions.insert(key.to_vec(), position);
         }
-        let databases = BTreeMap::from([(0, Positions::new()), (3, positions)]);
-        let offset = streams(&databases);
+        let mut reached = Reached {
+            databases: BTreeMap::from([(0, Positions::new()), (3, positions)]),
+            servers: BTreeSet::new(),
+        };
+        assert_eq!(streams(&reached).as_object().unwrap().len(), 3);
+        reached.was_at("1f09ac2b55");
+        reached.was_at("");
+        let offset = streams(&reached);
+        assert_eq!(offset["servers"], json!(["1f09ac2b"]));
         let these = |numbers: &[u32]| Databases::These(numbers.to_vec());
         for read in [these(&[0, 3, 5]), Databases::All] {
             let parsed = parse_streams(&offset, &read).unwrap();
-            assert_eq!(parsed, Start::Positions(databases.clone()));
+            assert_eq!(parsed, Start::Positions(reached.clone()));
+            assert_eq!(parsed.knows("1f09ac2b77"), Some(true));
+            assert_eq!(parsed.knows("2f09ac2b55"), Some(false));
+            assert_eq!(parsed.knows(""), None);
         }
         let error = parse_streams(&offset, &these(&[0]))
             .unwrap_err()
@@ -308,6 +365,8 @@ mod tests {
             json!({"streams": {"0": {"k": {"id": "1-1", "added": -1}}}, "table": "streams", "version": 1}),
             json!({"streams": {"0": {"base64:?": {"id": "1-1"}}}, "table": "streams", "version": 1}),
             json!({"streams": {}, "table": "streams", "version": 1, "more": 1}),
+            json!({"streams": {}, "table": "streams", "version": 1, "servers": 1}),
+            json!({"streams": {}, "table": "streams", "version": 1, "servers": [1]}),
         ] {
             assert!(
                 matches!(

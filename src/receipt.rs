@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::error::lock;
+use crate::offset::EntryId;
 
 /// A count that the reading thread raises and any thread may look at.
 #[derive(Debug, Default)]
@@ -18,6 +19,18 @@ impl Count {
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
+}
+
+/// Entries of a stream that are lost to whoever reads on from an offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub key: Vec<u8>,
+    /// `trimmed`, `gone`, `created anew` or `went back`.
+    pub why: &'static str,
+    /// The last entry that was read.
+    pub after: EntryId,
+    /// How many, where the server tells.
+    pub entries: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -36,6 +49,7 @@ pub struct Receipt {
     pub values_replaced: Count,
     pub bytes: Count,
     warnings: Mutex<Vec<String>>,
+    gaps: Mutex<Vec<Gap>>,
     began: Instant,
     ended: Mutex<Option<Duration>>,
     complete: AtomicBool,
@@ -56,6 +70,7 @@ impl Default for Receipt {
             values_replaced: Count::default(),
             bytes: Count::default(),
             warnings: Mutex::default(),
+            gaps: Mutex::default(),
             began: Instant::now(),
             ended: Mutex::default(),
             complete: AtomicBool::new(false),
@@ -77,6 +92,7 @@ impl Receipt {
         for warning in other.warnings() {
             self.warn(&warning);
         }
+        lock(&self.gaps).extend(other.gaps());
     }
 
     fn named(&self) -> [(&'static str, &Count); 11] {
@@ -101,6 +117,15 @@ impl Receipt {
         if !warnings.iter().any(|known| known == message) {
             warnings.push(message.to_owned());
         }
+    }
+
+    /// Says that entries of a stream are lost.
+    pub fn gap(&self, gap: Gap) {
+        lock(&self.gaps).push(gap);
+    }
+
+    pub fn gaps(&self) -> Vec<Gap> {
+        lock(&self.gaps).clone()
     }
 
     pub fn warnings(&self) -> Vec<String> {

@@ -170,6 +170,9 @@ class Records:
         - `rows_skipped`: rows left out because of `invalid_utf8=skip`
         - `values_replaced`: values altered or nulled because of `invalid_utf8=replace|null`
         - `warnings`: list of str
+        - `gaps`: list of entries of streams that are lost, where `fail_on_data_loss=false`: dicts
+          with `key_name`, `why` ("trimmed", "gone", "created anew" or "went back"), `after` (the
+          last id that was read) and `entries` (how many, or None where the server does not tell)
         """
 
     @property
@@ -330,8 +333,8 @@ class LakeflowConnect:
             PermissionDeniedError: the user may not do what the read needs.
             TopologyChangedError: slots of a cluster are nobody's, or moving all the time. While
                 the records are consumed: keys moved, and cannot be read once each any more.
-            DataLossError: a stream was deleted and created anew since the offset, and
-                `fail_on_data_loss` is not `false`.
+            DataLossError: entries of a stream were lost since the offset, and `fail_on_data_loss`
+                is not `false`; while the records are consumed: some went meanwhile.
         """
 
     def read_tables(

@@ -54,7 +54,7 @@ class DecodeError(LakeflowRedisError, ValueError):
 
 
 class DataLossError(LakeflowRedisError):
-    """A stream went back since the offset, or went during the read (see `fail_on_data_loss`)."""
+    """Entries of a stream are lost since the offset, or during the read (see `fail_on_data_loss`)."""
 
 
 class ConsumedError(LakeflowRedisError):

@@ -268,7 +268,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Flag,
         Some("true"),
         Scope::Table,
-        "`streams`: whether a stream that went back since the offset, or went during the read, is an error.",
+        "`streams`: whether entries that are lost since the offset, or go during the read, are an error; otherwise the receipt lists the gaps.",
     ),
 ];
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::{Place, Range, STREAMS};
+use super::{Place, Range, Reached, STREAMS};
 use crate::error::Result;
 use crate::offset::{EntryId, Position};
 use crate::options::ReadOptions;
@@ -20,9 +20,9 @@ pub fn cap(
     ranges: &mut [Range],
     limit: u64,
     options: &ReadOptions,
-) -> Result<Vec<Option<Position>>> {
+) -> Result<Vec<Option<Reached>>> {
     take_turns(ranges);
-    let mut reached: Vec<Option<Position>> = vec![None; ranges.len()];
+    let mut reached: Vec<Option<Reached>> = vec![None; ranges.len()];
     let mut pending: VecDeque<usize> = (0..ranges.len()).collect();
     let mut left = limit;
     while left > 0 && !pending.is_empty() {
@@ -34,8 +34,8 @@ pub fn cap(
         let mut pieces: BTreeMap<Place, Vec<Piece>> = BTreeMap::new();
         for index in &turn {
             let range = &ranges[*index];
-            let after = reached[*index].map_or(range.after(), |position| position.id);
-            let piece = range.piece(after, range.through.id, share);
+            let after = reached[*index].map_or(range.after(), |reached| reached.position.id);
+            let piece = range.piece(after, range.through.id, share, None);
             pieces.entry(range.place).or_default().push(piece);
         }
         let mut counts = BTreeMap::new();
@@ -48,16 +48,21 @@ pub fn cap(
             let counted = here.and_then(|here| here.get(range.key.as_slice()).copied());
             let (count, last) = counted.unwrap_or((0, range.through.id));
             left = left.saturating_sub(count);
+            let before = reached[index].and_then(|reached| reached.entries);
+            let entries = before.unwrap_or_default() + count;
             if count == share && last < range.through.id {
-                // How many were added up to here is not known: some may have been deleted.
-                let position = Position {
-                    id: last,
-                    added: None,
-                };
-                reached[index] = Some(position);
+                let added = range.added_before.map(|before| before + entries);
+                let position = Position { id: last, added };
+                reached[index] = Some(Reached {
+                    position,
+                    entries: Some(entries),
+                });
                 pending.push_back(index);
             } else {
-                reached[index] = Some(range.through);
+                reached[index] = Some(Reached {
+                    position: range.through,
+                    entries: Some(entries),
+                });
             }
         }
     }

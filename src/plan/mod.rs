@@ -2,20 +2,22 @@
 //! fixed before the first row.
 
 mod cap;
+mod loss;
 mod reach;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::error::{Error, Result, show};
+use crate::error::{Error, Result};
 use crate::offset::{EntryId, Position, Positions, Start};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
-use crate::tables::{At, Piece};
+use crate::tables::{At, Piece, Short};
 use crate::topology::{Node, Role};
 
 use cap::cap;
-use reach::{scan_reach, unread_positions};
+use loss::Loss;
+use reach::{Reach, reach_of, scan_reach, unread_positions};
 
 /// The table that is planned for.
 const STREAMS: &str = "streams";
@@ -54,6 +56,10 @@ struct Range {
     /// Where an earlier read ended; None is the beginning.
     start: Option<Position>,
     through: Position,
+    /// Entries ever added up to the range, where all that came since are there.
+    added_before: Option<u64>,
+    /// Entries in the range, where that is known.
+    entries: Option<u64>,
     /// Entries in the whole stream: there are no more in the range.
     length: u64,
     /// What an entry weighs, where that is known.
@@ -65,12 +71,14 @@ impl Range {
         self.start.map_or(EntryId::MIN, |position| position.id)
     }
 
-    /// What reads so many entries after one id, through another.
-    fn piece(&self, after: EntryId, through: EntryId, left: u64) -> Piece {
+    /// What reads so many entries after one id, through another, of which so many are there.
+    fn piece(&self, after: EntryId, through: EntryId, left: u64, due: Option<u64>) -> Piece {
         let at = At::Entries {
             after,
             through,
             left,
+            start: self.after(),
+            due,
         };
         Piece {
             each: self.each,
@@ -89,23 +97,42 @@ pub fn draft(
 ) -> Result<Draft> {
     let db = place.db;
     let now = scan_reach(node, db, options, receipt)?;
-    let mut end = unread_positions(node, start.positions(db), &now, options)?;
+    let mut end = unread_positions(node, start.positions(db), &now, options, receipt)?;
     let mut ranges = Vec::new();
     for (key, reach) in now {
         let through = reach.position;
+        let read = start.positions(db).and_then(|all| all.get(&key).copied());
         // A replica that is behind the offset has nothing to say of what came after it.
-        if let Some(read) = start
-            .positions(db)
-            .and_then(|positions| positions.get(&key))
+        if let Some(read) = read
             && node.server.role == Role::Replica
             && through.id < read.id
         {
-            end.insert(key, *read);
+            receipt.warn(
+                "the replica is behind the offset of some streams, of which nothing was read; they \
+                 are read on when it has come so far",
+            );
+            end.insert(key, read);
             continue;
+        }
+        let mut begin = match start {
+            Start::Beginning => None,
+            Start::After(id) => Some(Position {
+                id: *id,
+                added: None,
+            }),
+            Start::Positions(_) => read,
+        };
+        if let Some(read) = read
+            && let Some(loss) = Loss::of(read, &reach, start.knows(&node.server.run_id))
+        {
+            loss.report(&key, read, Some(through), options, receipt)?;
+            begin = loss.resume(read);
         }
         let range = Range {
             place,
-            start: begin(&key, start, db, through, options)?,
+            added_before: added_before(begin, &reach),
+            entries: entries_after(begin, &reach),
+            start: begin,
             key,
             through,
             length: reach.length,
@@ -120,6 +147,14 @@ pub fn draft(
         }
     }
     Ok(Draft { place, ranges, end })
+}
+
+/// How far a range is to be read.
+#[derive(Clone, Copy)]
+struct Reached {
+    position: Position,
+    /// How many entries that is, where it is known.
+    entries: Option<u64>,
 }
 
 /// Makes drafts of all places plans, which together keep to the cap.
@@ -141,58 +176,84 @@ pub fn plans(
     }
     let reached = match options.max_records {
         Some(limit) => cap(nodes, &mut ranges, limit, options)?,
-        None => ranges.iter().map(|range| Some(range.through)).collect(),
+        None => {
+            let whole = |range: &Range| Reached {
+                position: range.through,
+                entries: range.entries,
+            };
+            ranges.iter().map(|range| Some(whole(range))).collect()
+        }
     };
     for (range, reached) in ranges.into_iter().zip(reached) {
         let Some(plan) = plans.get_mut(&range.place) else {
             continue;
         };
-        if let Some(through) = reached {
-            let piece = range.piece(range.after(), through.id, u64::MAX);
+        if let Some(Reached { position, entries }) = reached {
+            let piece = range.piece(range.after(), position.id, u64::MAX, entries);
             plan.pieces.push(piece);
         }
         // A stream whose turn has not come stays where it was.
-        if let Some(position) = reached.or(range.start) {
+        if let Some(position) = reached.map(|reached| reached.position).or(range.start) {
             plan.end.insert(range.key, position);
         }
     }
     Ok(plans.into_values().collect())
 }
 
-/// The position after which to read a stream that now reaches `through`; None is the beginning.
-fn begin(
-    key: &[u8],
-    start: &Start,
-    db: u32,
-    through: Position,
-    options: &ReadOptions,
-) -> Result<Option<Position>> {
-    let read = match start {
-        Start::Beginning => return Ok(None),
-        Start::After(id) => {
-            return Ok(Some(Position {
-                id: *id,
-                added: None,
-            }));
+/// How many entries there are after a position.
+fn entries_after(start: Option<Position>, now: &Reach) -> Option<u64> {
+    let after = start.map_or(EntryId::MIN, |position| position.id);
+    match now.first {
+        Some(first) if first <= after => {
+            let before = added_before(start, now)?;
+            now.position.added?.checked_sub(before)
         }
-        Start::Positions(_) => match start.positions(db).and_then(|positions| positions.get(key)) {
-            Some(position) => *position,
-            None => return Ok(None),
-        },
-    };
-    // A stream never goes back: neither its last id nor the count of what was added.
-    let fewer = matches!((through.added, read.added), (Some(now), Some(then)) if now < then);
-    if through.id >= read.id && !fewer {
-        return Ok(Some(read));
+        _ => Some(now.length),
     }
-    if !options.fail_on_data_loss {
-        return Ok(None);
+}
+
+/// How many entries had been added to a stream when it was read so far, if none that came since was
+/// deleted or trimmed.
+fn added_before(start: Option<Position>, now: &Reach) -> Option<u64> {
+    let after = start.map_or(EntryId::MIN, |position| position.id);
+    if now.deleted? > after {
+        return None;
     }
-    Err(Error::DataLoss(format!(
-        "stream {} was read up to {} and now ends at {}: it was deleted and created anew, or the \
-         server went back to an older state; option `fail_on_data_loss=false` reads it from its beginning",
-        show(key),
-        read.id,
-        through.id
-    )))
+    match now.first {
+        Some(first) if first <= after => start?.added,
+        _ => now.position.added?.checked_sub(now.length),
+    }
+}
+
+/// Whether entries that went while a stream was read were deleted, or are lost.
+pub fn check_short(
+    node: &mut Node,
+    db: u32,
+    short: &[Short],
+    options: &ReadOptions,
+    receipt: &Receipt,
+) -> Result<()> {
+    if short.is_empty() {
+        return Ok(());
+    }
+    node.connection.select(db)?;
+    let now = reach_of(node, short.iter().map(|short| &short.key), options)?;
+    for short in short {
+        let read = Position {
+            id: short.start,
+            added: None,
+        };
+        let now = now.get(&*short.key);
+        let was_deleted = now.is_some_and(|now| match now.deleted {
+            Some(deleted) => deleted > short.start,
+            // Before 7.0: while an earlier entry is there, none was trimmed.
+            None => now.first.is_some_and(|first| first <= short.start),
+        });
+        if !was_deleted {
+            let lost = Loss::Trimmed(short.entries);
+            let now = now.map(|now| now.position);
+            lost.report(&short.key, read, now, options, receipt)?;
+        }
+    }
+    Ok(())
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::STREAMS;
+use super::loss::Loss;
 use crate::error::{Error, Result};
 use crate::offset::{EntryId, Position, Positions};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
-use crate::tables::{At, Outcome, Piece, Size, TTL_OF_NO_KEY};
+use crate::tables::{At, Key, Outcome, Piece, Size, TTL_OF_NO_KEY};
 use crate::topology::{Node, Role};
 use crate::visit::{Earlier, Known, Visitor, Wants, Work, visit_once};
 
@@ -32,13 +33,14 @@ pub fn scan_reach(
 }
 
 /// The positions in an offset of streams that this read leaves alone: those that it does not
-/// choose, or may not read. A stream that is gone has none: should it come again, it is a new one. Of
-/// a replica, which may not have it yet, nobody knows.
+/// choose, or may not read. A stream that is gone is a loss, and has none: should it come again, it is
+/// a new one. Of a replica, which may not have it yet, nobody knows.
 pub fn unread_positions(
     node: &mut Node,
     positions: Option<&Positions>,
     now: &BTreeMap<Vec<u8>, Reach>,
     options: &ReadOptions,
+    receipt: &Receipt,
 ) -> Result<Positions> {
     let mut unread = positions.cloned().unwrap_or_default();
     unread.retain(|key, _| !now.contains_key(key) && node.owns(key));
@@ -52,14 +54,35 @@ pub fn unread_positions(
     let mut visitor = FindReach::default();
     let work = Work::pieces(pieces);
     visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
-    unread.retain(|key, _| visitor.found.contains_key(key) || visitor.denied.contains(key));
-    Ok(unread)
+    let (left, gone): (Positions, Positions) = unread
+        .into_iter()
+        .partition(|(key, _)| visitor.found.contains_key(key) || visitor.denied.contains(key));
+    for (key, read) in gone {
+        Loss::Gone.report(&key, read, None, options, receipt)?;
+    }
+    Ok(left)
+}
+
+/// The positions of some streams, as they are now.
+pub fn reach_of<'a>(
+    node: &mut Node,
+    keys: impl Iterator<Item = &'a Key>,
+    options: &ReadOptions,
+) -> Result<BTreeMap<Vec<u8>, Reach>> {
+    let mut visitor = FindReach::default();
+    let work = Work::pieces(keys.map(|key| Piece::new(key.clone(), 0, At::Whole)));
+    visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
+    Ok(visitor.found)
 }
 
 /// How far a stream reaches, and how many entries it has.
 pub struct Reach {
     pub position: Position,
     pub length: u64,
+    /// The first entry that is there.
+    pub first: Option<EntryId>,
+    /// The last of those that XDEL took, where the server tells (7.0+); 0-0 where it took none.
+    pub deleted: Option<EntryId>,
     /// What it takes in memory, where the server says.
     pub bytes: Option<u64>,
 }
@@ -134,10 +157,19 @@ fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
     let mut id = None;
     let mut added = None;
     let mut length = 0;
+    let mut first = None;
+    let mut deleted = None;
     for _ in 0..replies.pairs()? {
         match replies.bytes()? {
             b"last-generated-id" => id = EntryId::parse(replies.bytes()?),
             b"length" => length = u64::try_from(replies.integer()?).unwrap_or_default(),
+            b"max-deleted-entry-id" => deleted = EntryId::parse(replies.bytes()?),
+            b"first-entry" => {
+                if replies.array()? > 0 {
+                    first = EntryId::parse(replies.bytes()?);
+                    replies.skip()?;
+                }
+            }
             b"entries-added" => added = u64::try_from(replies.integer()?).ok(),
             _ => replies.skip()?,
         }
@@ -147,6 +179,8 @@ fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
     Ok(Reach {
         position: Position { id, added },
         length,
+        first,
+        deleted,
         bytes: None,
     })
 }

@@ -17,6 +17,7 @@ use super::html;
 use super::schema::Schema;
 use super::stream::{Pass, Stream};
 use super::waiting::lock_attached;
+use crate::offset::key_to_text;
 use crate::receipt::Receipt;
 
 #[pyclass(frozen, module = "lakeflow_redis")]
@@ -125,6 +126,16 @@ pub fn receipt<'py>(
         dict.set_item(name, count)?;
     }
     dict.set_item("warnings", receipt.warnings())?;
+    let mut gaps = Vec::new();
+    for gap in receipt.gaps() {
+        let entry = PyDict::new(py);
+        entry.set_item("key_name", key_to_text(&gap.key))?;
+        entry.set_item("why", gap.why)?;
+        entry.set_item("after", gap.after.to_string())?;
+        entry.set_item("entries", gap.entries)?;
+        gaps.push(entry);
+    }
+    dict.set_item("gaps", gaps)?;
     Ok(dict)
 }
 

@@ -14,7 +14,7 @@ use crate::columns::{Asked, Constant};
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::inspect;
-use crate::offset::{self, Positions, Start};
+use crate::offset::{self, Reached, Start};
 use crate::options::{Databases, Options, ReadOptions};
 use crate::plan::{self, Draft, Place};
 use crate::receipt::Receipt;
@@ -27,8 +27,8 @@ const PLANS: usize = 10;
 /// … and how long to wait in between.
 const PLAN_PAUSE: Duration = Duration::from_millis(300);
 
-/// The positions after a read, by database; of each table, empty where it has none.
-type Ends = Vec<BTreeMap<u32, Positions>>;
+/// How far a read comes, by table; nowhere in those that have no positions.
+type Ends = Vec<Reached>;
 
 /// What is the same for all nodes, and in all passes.
 pub struct Job {
@@ -199,7 +199,7 @@ impl Job {
             for node in nodes {
                 crews.push(self.crew(node, count, &Progress::default())?);
             }
-            let mut ends = vec![BTreeMap::new(); self.tables.len()];
+            let mut ends = vec![Reached::default(); self.tables.len()];
             // What a plan counts that comes to nothing is not to be counted.
             let receipts: Vec<Arc<Receipt>> = self.tables.iter().map(|_| Arc::default()).collect();
             self.add_servers(&mut crews);
@@ -344,6 +344,24 @@ impl Job {
         }
     }
 
+    /// Whether the streams that were read had all entries that were there when they were planned.
+    pub fn check_streams(&self, crews: &mut [Crew]) -> Result<()> {
+        for crew in crews {
+            for share in &mut crew.shares {
+                for (place, one) in self.tables.iter().enumerate() {
+                    let short = share
+                        .work
+                        .short
+                        .extract_if(.., |(_, visitor)| *visitor == place);
+                    let short: Vec<_> = short.map(|(short, _)| short).collect();
+                    plan::check_short(&mut crew.node, share.db, &short, &self.read, &one.receipt)
+                        .map_err(|error| error.at(&crew.node.name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the planned ranges of streams, and says where they end.
     fn add_streams(
         &self,
@@ -357,6 +375,7 @@ impl Job {
             };
             let mut drafts: Vec<Draft> = Vec::new();
             for (node, crew) in crews.iter_mut().enumerate() {
+                ends[table].was_at(&crew.node.server.run_id);
                 for share in &crew.shares {
                     let place = Place { node, db: share.db };
                     let node = &mut crew.node;
@@ -369,7 +388,11 @@ impl Job {
             let mut nodes: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
             for plan in plan::plans(drafts, &mut nodes, &self.read)? {
                 let Place { node, db } = plan.place;
-                ends[table].entry(db).or_default().extend(plan.end);
+                ends[table]
+                    .databases
+                    .entry(db)
+                    .or_default()
+                    .extend(plan.end);
                 let mut shares = crews[node].shares.iter_mut();
                 if let Some(share) = shares.find(|share| share.db == db) {
                     let pieces = plan.pieces.into_iter();

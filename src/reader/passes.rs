@@ -60,7 +60,7 @@ pub fn read(
     let mut pass = 1;
     loop {
         let (error, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
-            Pass::Whole => return Ok(()),
+            Pass::Whole => return job.check_streams(&mut crews),
             Pass::Failed(error) => return Err(error),
             Pass::Changed(error, _) if pass == PASSES => return Err(of_change(error, job)),
             Pass::Changed(error, slots) => (error, slots),

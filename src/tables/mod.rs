@@ -151,6 +151,10 @@ pub enum At {
         after: EntryId,
         through: EntryId,
         left: u64,
+        /// Where the whole range begins.
+        start: EntryId,
+        /// Entries that are yet to come, where that is known.
+        due: Option<u64>,
     },
     /// A key's facts, without those optional ones (by bit) that the server refuses.
     Facts {
@@ -228,8 +232,19 @@ pub struct Outcome {
     pub empty: Vec<Key>,
     /// The next part of the same key.
     pub more: Option<Piece>,
+    /// A range of entries that ended before all had come that were there when it was planned.
+    pub short: Option<Short>,
     /// Facts that were found out for the other tables that are read along.
     pub facts: Vec<Facts>,
+}
+
+/// Entries of a stream that went while it was read.
+#[derive(Clone, Debug)]
+pub struct Short {
+    pub key: Key,
+    /// Where the range began.
+    pub start: EntryId,
+    pub entries: u64,
 }
 
 /// What one table finds out of a key for the others.

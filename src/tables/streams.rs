@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::sends::{MEMORY_USAGE, Without, sends};
-use super::{At, Context, Origin, Outcome, Piece, Spec, TTL_OF_NO_KEY, Table};
+use super::{At, Context, Origin, Outcome, Piece, Short, Spec, TTL_OF_NO_KEY, Table};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result, show};
 use crate::offset::EntryId;
@@ -57,7 +57,7 @@ impl Table for Streams {
         context: &Context,
     ) -> Result<Outcome> {
         let mut outcome = Outcome::default();
-        for piece in pieces {
+        for mut piece in pieces {
             let entries = replies.array()? as u64;
             let mut fields = Fields::default();
             let mut last = None;
@@ -80,7 +80,11 @@ impl Table for Streams {
             if replies.integer()? == TTL_OF_NO_KEY {
                 outcome.gone.push(piece.key);
             } else {
+                let short = still_due(&mut piece, entries);
                 outcome.more = after_page(piece, entries, last);
+                if outcome.more.is_none() {
+                    outcome.short = short;
+                }
             }
         }
         Ok(outcome)
@@ -128,6 +132,20 @@ pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Opti
         }
         _ => None,
     }
+}
+
+/// Counts the entries of a page; gives what is missing if none is to follow.
+fn still_due(piece: &mut Piece, entries: u64) -> Option<Short> {
+    let At::Entries { start, due, .. } = &mut piece.at else {
+        return None;
+    };
+    let left = due.as_mut()?;
+    *left = left.saturating_sub(entries);
+    (*left > 0).then(|| Short {
+        key: piece.key.clone(),
+        start: *start,
+        entries: *left,
+    })
 }
 
 fn range(piece: &Piece) -> (EntryId, EntryId) {
@@ -291,6 +309,8 @@ mod tests {
                 after: EntryId::MIN,
                 through: id(5000),
                 left,
+                start: EntryId::MIN,
+                due: None,
             };
             let mut piece = Piece::new((*b"k").into(), 0, at);
             piece.most = u64::MAX;
@@ -320,6 +340,8 @@ mod tests {
             after: last,
             through: last,
             left: 10,
+            start: last,
+            due: None,
         };
         let mut commands = Commands::default();
         fetch_entries(&Piece::new((*b"k").into(), 0, at), &mut commands);

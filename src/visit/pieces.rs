@@ -238,6 +238,9 @@ impl Visit<'_, '_> {
             self.name_bytes += piece.key.len();
             self.work.ready.push_front(piece);
         }
+        self.work
+            .short
+            .extend(outcome.short.map(|short| (short, visitor)));
         for facts in outcome.facts {
             self.route(&facts.key, &facts.key_type, facts.ttl, false);
         }

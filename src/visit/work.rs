@@ -8,7 +8,7 @@ use crate::error::{Error, Result, show};
 use crate::options::Rule;
 use crate::scan::{Listing, Scan, Select, What, selects, types_of};
 use crate::seen::Seen;
-use crate::tables::{Key, Piece};
+use crate::tables::{Key, Piece, Short};
 use crate::topology::{Holding, Server, Slots, slot_of};
 
 /// Keys to visit in one database of a node, and what is known of them.
@@ -27,6 +27,8 @@ pub struct Work {
     pub known: Known,
     /// Keys that came to the visitor that tells the types, and could not be read for another one.
     pub owed: Owed,
+    /// Streams of which entries went while they were read, each with the place of its visitor.
+    pub short: Vec<(Short, usize)>,
 }
 
 /// Keys, each with the place of the visitor that is yet to have it.
@@ -104,6 +106,7 @@ impl Work {
             selects: Vec::new(),
             known: Known::default(),
             owed: Owed::new(),
+            short: Vec::new(),
         }
     }
 

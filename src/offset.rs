@@ -29,6 +29,13 @@ impl EntryId {
     /// Before every entry: no stream holds it.
     pub const MIN: EntryId = EntryId { ms: 0, seq: 0 };
 
+    /// After all ids of before a moment; MIN where there are none.
+    pub fn before(ms: u64) -> EntryId {
+        let seq = u64::MAX;
+        ms.checked_sub(1)
+            .map_or(EntryId::MIN, |ms| EntryId { ms, seq })
+    }
+
     /// `<ms>-<seq>`, or `<ms>` alone for `<ms>-0`.
     pub fn parse(text: &[u8]) -> Option<EntryId> {
         let text = std::str::from_utf8(text).ok()?;

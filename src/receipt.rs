@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::error::lock;
-use crate::offset::EntryId;
 
 /// A count that the reading thread raises and any thread may look at.
 #[derive(Debug, Default)]
@@ -27,8 +26,8 @@ pub struct Gap {
     pub key: Vec<u8>,
     /// `trimmed`, `gone`, `created anew` or `went back`.
     pub why: &'static str,
-    /// The last entry that was read.
-    pub after: EntryId,
+    /// The id of the last entry that was read.
+    pub after: String,
     /// How many, where the server tells.
     pub entries: Option<u64>,
 }

@@ -29,6 +29,7 @@ pub use typed::{
 };
 
 use references::has_reference;
+use spelling::parse_timestamp;
 use table::spec_of;
 
 /// Strings that were checked against [`OPTIONS`], references unresolved.
@@ -155,6 +156,8 @@ impl Options {
                 _ => InvalidUtf8::Error,
             },
             max_records: self.integer("max_records_per_batch")?,
+            start_timestamp: self.parsed("start_timestamp", parse_timestamp)?,
+            end_timestamp: self.parsed("end_timestamp", parse_timestamp)?,
             fail_on_data_loss: self.flag("fail_on_data_loss")?,
         })
     }

@@ -1,7 +1,9 @@
 //! What an option is called, takes and does, and whether a value is one that it takes.
 
 use super::rules::parse_rules;
-use super::spelling::{parse_databases, parse_list, parse_nodes, parse_seconds, parse_share};
+use super::spelling::{
+    parse_databases, parse_list, parse_nodes, parse_seconds, parse_share, parse_timestamp,
+};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Kind {
     Nodes,
     /// `0`, `0,1,2`, or `*`.
     Databases,
+    /// ISO 8601, or milliseconds since 1970.
+    Timestamp,
     /// Sync rules in JSON.
     Rules,
 }
@@ -89,6 +93,11 @@ impl OptionSpec {
             Kind::Databases => {
                 "a number, several between commas (each once), or `*` for all".to_owned()
             }
+            Kind::Timestamp => {
+                "ISO 8601, such as `2026-01-31` or `2026-01-31T12:00:00Z` (UTC unless it says \
+                 otherwise), or milliseconds since 1970"
+                    .to_owned()
+            }
             Kind::Rules => "a JSON list of rules".to_owned(),
         }
     }
@@ -114,6 +123,7 @@ impl OptionSpec {
             Kind::Choice(choices) => choices.contains(&value),
             Kind::Nodes => parse_nodes(value, 1).is_some(),
             Kind::Databases => parse_databases(value).is_some(),
+            Kind::Timestamp => parse_timestamp(value).is_some(),
             // These say themselves what is wrong, and where, unless that might show a secret.
             Kind::Rules if value == shown => return parse_rules(value).map(|_| ()),
             Kind::Rules => parse_rules(value).is_ok(),

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+
 use super::{Address, Databases};
 
 /// SELECT takes no more.
@@ -72,6 +74,21 @@ fn parse_node(text: &str, default: u16) -> Option<Address> {
     })
 }
 
+/// Milliseconds since 1970, or ISO 8601: a day, or a day and a time, in UTC unless it says otherwise.
+pub fn parse_timestamp(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    let moment = DateTime::parse_from_rfc3339(text)
+        .map(|moment| moment.naive_utc())
+        .or_else(|_| text.parse::<NaiveDateTime>())
+        .or_else(|_| {
+            text.parse::<NaiveDate>()
+                .map(|day| day.and_time(NaiveTime::MIN))
+        });
+    u64::try_from(moment.ok()?.and_utc().timestamp_millis()).ok()
+}
+
 /// `*`, or numbers between commas, each once.
 pub fn parse_databases(text: &str) -> Option<Databases> {
     if text == "*" {
@@ -122,6 +139,38 @@ mod tests {
             ":1",
         ] {
             assert_eq!(shown(wrong), "", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn timestamps_are_iso_or_milliseconds() {
+        let noon = 1_769_860_800_000;
+        for text in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T13:00:00+01:00",
+            "2026-01-31T12:00:00.000",
+            "2026-01-31T12:00:00",
+            "1769860800000",
+        ] {
+            assert_eq!(parse_timestamp(text), Some(noon), "{text}");
+        }
+        assert_eq!(parse_timestamp("2026-01-31"), Some(noon - 12 * 3_600_000));
+        assert_eq!(
+            parse_timestamp("2026-01-31T12:00:00.123Z"),
+            Some(noon + 123)
+        );
+        for wrong in [
+            "",
+            "now",
+            "2026",
+            "2026-02-30",
+            "1969-12-31",
+            "-5",
+            "12:00",
+            "1.5",
+        ] {
+            let parsed = parse_timestamp(wrong);
+            assert_eq!(parsed, (wrong == "2026").then_some(2026), "{wrong}");
         }
     }
 

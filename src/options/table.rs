@@ -264,6 +264,20 @@ pub const OPTIONS: &[OptionSpec] = &[
         "`streams`: read at most this many entries per call, spread over the streams.",
     ),
     option(
+        "start_timestamp",
+        Kind::Timestamp,
+        None,
+        Scope::Table,
+        "`streams`: leave out entries from before this moment, by their ids: ISO 8601 or milliseconds.",
+    ),
+    option(
+        "end_timestamp",
+        Kind::Timestamp,
+        None,
+        Scope::Table,
+        "`streams`: read no entries from this moment on; a later read can go on with them.",
+    ),
+    option(
         "fail_on_data_loss",
         Kind::Flag,
         Some("true"),

@@ -181,5 +181,9 @@ pub struct ReadOptions {
     pub value_type: ValueType,
     pub invalid_utf8: InvalidUtf8,
     pub max_records: Option<u64>,
+    /// Milliseconds since 1970, from which on streams are read.
+    pub start_timestamp: Option<u64>,
+    /// … and before which.
+    pub end_timestamp: Option<u64>,
     pub fail_on_data_loss: bool,
 }

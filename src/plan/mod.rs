@@ -100,12 +100,12 @@ pub fn draft(
     let mut end = unread_positions(node, start.positions(db), &now, options, receipt)?;
     let mut ranges = Vec::new();
     for (key, reach) in now {
-        let through = reach.position;
+        let last = reach.position;
         let read = start.positions(db).and_then(|all| all.get(&key).copied());
         // A replica that is behind the offset has nothing to say of what came after it.
         if let Some(read) = read
             && node.server.role == Role::Replica
-            && through.id < read.id
+            && last.id < read.id
         {
             receipt.warn(
                 "the replica is behind the offset of some streams, of which nothing was read; they \
@@ -125,13 +125,24 @@ pub fn draft(
         if let Some(read) = read
             && let Some(loss) = Loss::of(read, &reach, start.knows(&node.server.run_id))
         {
-            loss.report(&key, read, Some(through), options, receipt)?;
+            loss.report(&key, read, Some(last), options, receipt)?;
             begin = loss.resume(read);
         }
+        let read = read.and(begin);
+        if let Some(ms) = options.start_timestamp {
+            let id = EntryId::before(ms);
+            if begin.map_or(EntryId::MIN, |begin| begin.id) < id {
+                begin = Some(Position { id, added: None });
+            }
+        }
+        let through = match options.end_timestamp.map(EntryId::before) {
+            Some(id) if id < last.id => Position { id, added: None },
+            _ => last,
+        };
         let range = Range {
             place,
             added_before: added_before(begin, &reach),
-            entries: entries_after(begin, &reach),
+            entries: entries_after(begin, &reach).filter(|_| through == last),
             start: begin,
             key,
             through,
@@ -143,7 +154,9 @@ pub fn draft(
         if range.after() < range.through.id {
             ranges.push(range);
         } else {
-            end.insert(range.key, through);
+            // What was read already is not to come again, and the stream does not reach further.
+            let furthest = read.filter(|read| read.id > through.id).unwrap_or(through);
+            end.insert(range.key, furthest);
         }
     }
     Ok(Draft { place, ranges, end })

@@ -50,9 +50,12 @@ fn option_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         .iter()
         .map(|spec| {
             let (kind, choices): (_, &[&str]) = match spec.kind {
-                Kind::Text | Kind::List | Kind::Nodes | Kind::Databases | Kind::Rules => {
-                    ("string", &[])
-                }
+                Kind::Text
+                | Kind::List
+                | Kind::Nodes
+                | Kind::Databases
+                | Kind::Timestamp
+                | Kind::Rules => ("string", &[]),
                 Kind::Integer { .. } => ("integer", &[]),
                 Kind::Seconds | Kind::Share => ("number", &[]),
                 Kind::Flag => ("boolean", &["true", "false"]),

@@ -131,7 +131,7 @@ pub fn receipt<'py>(
         let entry = PyDict::new(py);
         entry.set_item("key_name", key_to_text(&gap.key))?;
         entry.set_item("why", gap.why)?;
-        entry.set_item("after", gap.after.to_string())?;
+        entry.set_item("after", gap.after)?;
         entry.set_item("entries", gap.entries)?;
         gaps.push(entry);
     }

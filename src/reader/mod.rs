@@ -3,6 +3,7 @@
 mod job;
 mod node;
 mod passes;
+mod streams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -149,6 +149,7 @@ def test_a_stream_that_was_created_anew_with_newer_ids(
 def test_a_server_that_went_back_to_an_older_state(connect: Connect, client: redis.Redis) -> None:
     add(client, "the stream", *numbered(1, READ - 2))
     older = client.dump("the stream")
+    assert older is not None
     add(client, "the stream", *numbered(READ - 1, 2))
     offset = read(connect()).offset
     client.restore("the stream", 0, older, replace=True)

@@ -1,12 +1,15 @@
 """Under Sentinels the tables are those of the primary that they name, or of one of its replicas."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from lakeflow_redis import (
     ConfigurationError,
+    DataLossError,
     LakeflowConnect,
+    LakeflowRedisWarning,
     RedisConnectionError,
     TopologyChangedError,
 )
@@ -148,8 +151,27 @@ def test_a_replica_that_has_not_got_a_stream_leaves_its_position(sentinels: Sent
         client.delete("gone")
         wait_for_copies(sentinels.primary(), sentinels.replicas())
         behind = LakeflowConnect(sentinels.options(read_from="replica"))
-        assert read(behind, offset).offset == offset
-        assert "gone" not in str(read(LakeflowConnect(sentinels.options()), offset).offset)
+        assert read(behind, offset).offset["streams"] == offset["streams"]
+        with pytest.raises(DataLossError, match="gone"):
+            read(LakeflowConnect(sentinels.options()), offset)
+
+
+def test_a_replica_that_is_behind_is_waited_for_with_a_warning(sentinels: Sentinels) -> None:
+    sentinels.flush()
+    with sentinels.client() as client:
+        add(client, "a", *numbered(1, 3))
+        wait_for_copies(sentinels.primary(), sentinels.replicas())
+        offset = read(LakeflowConnect(sentinels.options())).offset
+        ahead = json.loads(json.dumps(offset))
+        ahead["streams"]["0"]["a"] = {"id": "5-0", "added": 5}
+        behind = LakeflowConnect(sentinels.options(read_from="replica"))
+        records, end = behind.read_table("streams", ahead)
+        with pytest.warns(LakeflowRedisWarning, match="behind"):
+            assert list(records) == []
+        assert end["streams"] == ahead["streams"]
+        add(client, "a", *numbered(4, 3))
+        wait_for_copies(sentinels.primary(), sentinels.replicas())
+        assert read(behind, ahead).entries == [("a", "6-0")]
 
 
 def test_all_tables_land_in_a_lake(sentinels: Sentinels, tmp_path: Path) -> None:

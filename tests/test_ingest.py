@@ -11,7 +11,13 @@ import pyarrow as pa
 import pytest
 import redis
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
-from lakeflow_redis import ConfigurationError, DecodeError, LakeflowConnect, RedisConnectionError
+from lakeflow_redis import (
+    ConfigurationError,
+    DataLossError,
+    DecodeError,
+    LakeflowConnect,
+    RedisConnectionError,
+)
 from lakeflow_redis.ingest import LakeError, TableResult, ingest, ingest_each
 
 from tests import data, lake
@@ -188,7 +194,10 @@ def test_a_stream_that_was_seen_to_be_gone_is_a_new_one_when_it_comes_again(
     client.xadd("s", {"f": "old"}, id="5-0")
     assert one(ingest(connect(), tmp_path, ["streams"])).rows == 1
     client.delete("s")
-    assert one(ingest(connect(), tmp_path, ["streams"])).rows == 0
+    with pytest.raises(DataLossError, match="gone"):
+        ingest(connect(), tmp_path, ["streams"])
+    accepted = {"fail_on_data_loss": "false"}
+    assert one(ingest(connect(), tmp_path, ["streams"], accepted)).rows == 0
     client.xadd("s", {"f": "new"}, id="1-0")
     assert one(ingest(connect(), tmp_path, ["streams"])).rows == 1
     assert {row["entry_id"] for row in lake.rows(tmp_path, "streams")} == {"5-0", "1-0"}

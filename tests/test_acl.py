@@ -4,7 +4,7 @@ import json
 import shlex
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -302,19 +302,14 @@ def unwatched(client: redis.Redis) -> int:
     return calls
 
 
-@pytest.mark.parametrize("table", PAGED)
-def test_large_keys_that_go_while_they_are_read_need_no_more(
-    acl_server: Server, restless: redis.Redis, table: str
+def read_until(
+    server: Server, connector: LakeflowConnect, table: str, happened: Callable[[], int]
 ) -> None:
-    raw = Raw(restless)
-    raw(*printed_for(acl_server.flavour, table, db="3"), f">{canary.PASSWORD}")
-    raw("ACL", "LOG", "RESET")
-    connector = as_user(acl_server, USER, db="3", key_pattern=OURS, **LITTLE)
-    before = unwatched(restless)
-    seen = Counter(unwatched=0)
+    """Read a table whose large keys come and go, until something has happened."""
+    seen = Counter(happened=0)
 
     def churn(ending: Any) -> None:
-        with acl_server.client(3) as client:
+        with server.client(3) as client:
             while not ending.is_set():
                 hide_and_seek(client, table)
 
@@ -324,7 +319,20 @@ def test_large_keys_that_go_while_they_are_read_need_no_more(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", LakeflowRedisWarning)
                 list(records)
-            seen["unwatched"] = unwatched(restless) - before
+            assert records.receipt["complete"]
+            seen["happened"] = happened()
+
+
+@pytest.mark.parametrize("table", PAGED)
+def test_large_keys_that_go_while_they_are_read_need_no_more(
+    acl_server: Server, restless: redis.Redis, table: str
+) -> None:
+    raw = Raw(restless)
+    raw(*printed_for(acl_server.flavour, table, db="3"), f">{canary.PASSWORD}")
+    raw("ACL", "LOG", "RESET")
+    connector = as_user(acl_server, USER, db="3", key_pattern=OURS, **LITTLE)
+    before = unwatched(restless)
+    read_until(acl_server, connector, table, lambda: unwatched(restless) - before)
     assert refusals(restless) == []
 
 
@@ -337,21 +345,7 @@ def test_without_unwatch_large_keys_that_go_are_no_error(
     add_user(restless, USER, *(rule for rule in rules if rule != "+unwatch"))
     Raw(restless)("ACL", "LOG", "RESET")
     connector = as_user(acl_server, USER, db="3", key_pattern=OURS, **LITTLE)
-    seen = Counter(refused=0)
-
-    def churn(ending: Any) -> None:
-        with acl_server.client(3) as client:
-            while not ending.is_set():
-                hide_and_seek(client, table)
-
-    with meanwhile(churn):
-        for _ in until(seen, 1):
-            records, _ = connector.read_table(table)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", LakeflowRedisWarning)
-                list(records)
-            assert records.receipt["complete"]
-            seen["refused"] = len(refusals(restless))
+    read_until(acl_server, connector, table, lambda: len(refusals(restless)))
 
 
 # Each of them is needed

@@ -54,9 +54,9 @@ types: $(VENV)/.dev ## mypy, and whether the stub says what the core has.
 rust-test: ## The core's own tests, which need no Python.
 	cargo test
 
-# Many tests wait for servers to agree, so that two at a time take little more than one.
+# Many tests wait for servers to agree, so that three at a time take little more than one.
 python-test: servers ## The tests against real servers, and the notebooks.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 format: $(VENV)/.dev ## Let rustfmt and ruff have their way.
 	cargo fmt

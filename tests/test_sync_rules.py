@@ -895,12 +895,10 @@ def test_a_malformed_rule_is_named_with_its_place_before_anything_is_connected_t
 
 
 @pytest.mark.parametrize("glob", ["alpha", "*"])
-def test_rules_and_a_pattern_contradict_each_other(glob: str) -> None:
+def test_rules_and_a_pattern_that_are_given_together_contradict_each_other(glob: str) -> None:
     of_rules, of_pattern = {"sync_rules": rules(pattern("a*"))}, {"key_pattern": glob}
     for call in (
         lambda: LakeflowConnect(NOWHERE | of_rules | of_pattern),
-        lambda: LakeflowConnect(NOWHERE | of_rules).read_table("keys", None, of_pattern),
-        lambda: LakeflowConnect(NOWHERE | of_pattern).read_table("keys", None, of_rules),
         lambda: LakeflowConnect(NOWHERE).read_table("keys", None, of_rules | of_pattern),
         lambda: LakeflowConnect(NOWHERE).read_tables(["keys"], None, of_rules | of_pattern),
     ):

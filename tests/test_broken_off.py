@@ -13,7 +13,7 @@ import pytest
 import redis
 from lakeflow_redis import DecodeError, LakeflowConnect
 
-from tests import hearsay, peers
+from tests import hearsay, oracle, peers
 from tests.moving import Content, Keys, read_meanwhile
 from tests.sentinels import MASTER
 from tests.servers import HOST, REDIS_5_0, REDIS_7_0, Server, ServerPool
@@ -107,9 +107,14 @@ def test_what_was_read_until_then_comes_once(
 def test_a_row_that_cannot_be_decoded_is_an_error_all_the_same(
     one_client: redis.Redis, one_server: Server
 ) -> None:
-    """Also where the connection breaks before the batch is full, and it is found out."""
-    for number in range(1000):
-        one_client.set(f"key:{number}", b"good" if number % 20 else b"\xff")
+    """Also where the connection breaks when it was read, and the batch is not full yet."""
+    one_client.mset({f"key:{number}": "good" for number in range(1000)})
+    # The first to be read.
+    bad = oracle.scan(oracle.Raw(one_client), "*")[0]
+    one_client.set(bad, b"\xff")
+    filled = Filled(one_server, one_client, {}, 6)
+    first = filled.replies(["strings"], key_pattern="no such key", **OPTIONS)
+    length = filled.replies(["strings"], invalid_utf8="skip", **OPTIONS)
     with (
         peers.Cutter(one_server.port) as cutter,
         hearsay.answering({"SENTINEL": hearsay.array(HOST, str(cutter.port))}) as sentinel,
@@ -119,7 +124,7 @@ def test_a_row_that_cannot_be_decoded_is_an_error_all_the_same(
             "nodes": f"{HOST}:{sentinel}",
             "sentinel_master": MASTER,
         }
-        for cut in range(8_000, 24_000, 2_000):
-            cutter.cut(cut)
-            with pytest.raises(DecodeError, match="key:"):
+        for part in range(1, filled.cuts):
+            cutter.cut(first + (length - first) * part // filled.cuts)
+            with pytest.raises(DecodeError, match=bad.decode()):
                 list(LakeflowConnect(options).read_table("strings")[0])

@@ -3,6 +3,7 @@
 import pickle
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import pytest
@@ -23,6 +24,7 @@ from tests import canary, data, peers
 from tests.contract import TABLES
 from tests.servers import HOST, REDIS_7_0, Server, free_port
 from tests.users import add_user
+from tests.waiting import until
 
 SOON = 20.0
 """Seconds within which every failure must be known: the deadlines below are half a second."""
@@ -288,6 +290,38 @@ def test_a_server_without_auth_does_not_give_the_password_away() -> None:
         options = server.options(password=canary.PASSWORD)
         assert isinstance(failure(options), AuthenticationError)
         assert "AUTH" in complaint(options)
+
+
+def test_a_server_that_is_loading_its_data_is_waited_for() -> None:
+    slowly = ("--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024")
+    with Server(REDIS_7_0, *slowly, "--enable-debug-command", "yes") as server:
+        with server.client() as client:
+            client.mset({f"string:{number}": "value" for number in range(5_000)})
+        connector = LakeflowConnect(server.options())
+        with ThreadPoolExecutor() as pool:
+            reloaded = pool.submit(reload_data, server)
+            until("it loads", lambda: is_loading(server))
+            records, _ = connector.read_table("strings")
+            assert not is_loading(server)
+            assert len(records) == 5_000
+            assert reloaded.result()
+            reloaded = pool.submit(reload_data, server)
+            until("it loads", lambda: is_loading(server))
+            impatient = server.options(socket_connect_timeout="0.3", socket_timeout="0.3")
+            assert "LOADING" in complaint(impatient)
+            assert reloaded.result()
+
+
+def reload_data(server: Server) -> bool:
+    """Let a server save its data and load them again."""
+    with server.client() as client:
+        return bool(client.execute_command("DEBUG", "RELOAD"))
+
+
+def is_loading(server: Server) -> bool:
+    """Whether its data are not in memory yet."""
+    with server.client() as client:
+        return bool(client.info("persistence")["loading"])
 
 
 def test_too_many_clients_are_not_taken_for_wrong_credentials() -> None:

@@ -25,14 +25,15 @@ use super::node::read_share;
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::tables::Key;
-use crate::topology::{Holding, Node, Role, Slots, is_passing, slot_of};
+use crate::topology::{
+    Holding, Node, Role, Slots, is_passing, is_said_to_pass, patiently, slot_of,
+};
 use crate::visit::{Owed, Redirected, Visited};
 
 /// More passes are not made: servers that change all the time are in trouble.
 const PASSES: usize = 8;
-/// How long to wait before servers that are just changing are looked for again, at first.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long to wait before servers that are just changing are looked for again.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// Whether another pass may go better.
 fn is_mendable(end: &Visited, job: &Job) -> bool {
@@ -162,10 +163,9 @@ fn read_pass(
 
 /// What a server says while it changes its part is about that.
 fn of_change(error: Error, job: &Job) -> Error {
-    let is_said = error.is_refusal() && is_passing(&error) && !error.is_topology();
     if !job.topology.changes() {
         error
-    } else if is_said && !error.is_reply("BUSY") {
+    } else if is_said_to_pass(&error) && !error.is_reply("BUSY") {
         Error::TopologyChanged(format!("{error}; read again"))
     } else if error.is_unreachable() {
         error.at("a server went away while it was read; read again")
@@ -331,27 +331,22 @@ fn find_anew(
     trouble: &Error,
     cancel: &Cancel,
 ) -> Result<Vec<Crew>> {
+    // What moved is on its way by now, and not there yet.
+    pause(SETTLING, cancel)?;
     let began = Instant::now();
-    let mut wait = FIRST_PAUSE;
-    loop {
-        pause(wait, cancel)?;
-        wait = (wait * 2).min(LONGEST_PAUSE);
-        let found = job.topology.nodes(cancel).and_then(|nodes| {
-            let count = nodes.len();
-            let crews = nodes
-                .into_iter()
-                .map(|node| job.crew(node, count, progress));
-            crews.collect()
-        });
-        match found {
-            Err(error) if is_passing(&error) && began.elapsed() < job.patience => {}
-            Err(error) if is_passing(&error) => {
-                return Err(of_change(error, job).at(format!(
-                    "after {trouble}, the servers were looked for in vain for {:.0} s",
-                    began.elapsed().as_secs_f64()
-                )));
-            }
-            other => return other,
-        }
-    }
+    let found = patiently(job.patience, cancel, is_passing, || {
+        let nodes = job.topology.nodes(cancel)?;
+        let count = nodes.len();
+        let crews = nodes
+            .into_iter()
+            .map(|node| job.crew(node, count, progress));
+        crews.collect()
+    });
+    found.map_err(|error| match is_passing(&error) {
+        true => of_change(error, job).at(format!(
+            "after {trouble}, the servers were looked for in vain for {:.0} s",
+            began.elapsed().as_secs_f64()
+        )),
+        false => error,
+    })
 }

@@ -5,6 +5,7 @@
 mod changes;
 mod cluster;
 mod own_line;
+mod patience;
 mod seeds;
 mod sentinel;
 mod server;
@@ -14,20 +15,21 @@ mod slots;
 mod standalone;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 pub use changes::Changes;
 pub use own_line::parse_own_line;
+pub use patience::{is_passing, is_said_to_pass, patience, patiently};
 pub use server::{Keyspace, Product, Role, Server};
 pub use slots::{Holding, Slots, slot_of};
 
 use cluster::Cluster;
+use patience::agreed;
 use seeds::first_of;
 use sentinel::Sentinels;
 use side_by_side::side_by_side;
 use standalone::Standalone;
 
-use crate::connection::{Cancel, Connection, Dialer, pause};
+use crate::connection::{Cancel, Connection, Dialer};
 use crate::error::{Error, Result};
 use crate::options::{Address, ConnectionOptions, Databases, Mode};
 
@@ -65,6 +67,7 @@ impl Node {
         let name = address.to_string();
         let opened = dialer.open(address, cancel).and_then(|mut connection| {
             let server = Server::identify(&mut connection)?;
+            server.check_loaded()?;
             if server.has_no_touch() {
                 connection.set_no_touch()?;
             }
@@ -232,8 +235,15 @@ pub struct Found {
     pub nodes: Vec<Node>,
 }
 
-/// Connects to every node that holds a part of the data, by what is there.
+/// Connects to every node that holds a part of the data, by what is there. A server that is loading its
+/// data, or busy, is waited for.
 pub fn find(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
+    patiently(patience(options), cancel, is_said_to_pass, || {
+        find_now(options, cancel)
+    })
+}
+
+fn find_now(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
     let (topology, node) = recognize(options, cancel)?;
     let nodes = match node {
         Some(node) => vec![node],
@@ -281,43 +291,6 @@ fn recognize(
 /// The first of several servers that can be reached; the others may be down.
 fn first_that_answers(dialer: &Dialer, seeds: &[Address], cancel: &Cancel) -> Result<Node> {
     first_of(seeds, |seed| Node::open(dialer, seed, cancel))
-}
-
-/// How long to ask again where servers do not agree on which of them is what: news take a second
-/// at most to go round.
-const AGREEMENT: Duration = Duration::from_secs(3);
-const AGREEMENT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What servers give that may be about to agree.
-fn agreed<T>(cancel: &Cancel, mut give: impl FnMut() -> Result<T>) -> Result<T> {
-    let began = Instant::now();
-    loop {
-        match give() {
-            Err(error) if error.is_topology() && began.elapsed() < AGREEMENT => {
-                pause(AGREEMENT_PAUSE, cancel)?;
-            }
-            other => return other,
-        }
-    }
-}
-
-/// How long to look for the nodes of a deployment that is just changing: a failover takes some
-/// seconds in Sentinel's and in a cluster's own default configuration.
-pub fn patience(options: &ConnectionOptions) -> Duration {
-    options.access.connect_timeout + options.access.timeout
-}
-
-/// Whether an error may come of servers that are just changing their parts.
-pub fn is_passing(error: &Error) -> bool {
-    let waiting = [
-        "LOADING",
-        "BUSY",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "TRYAGAIN",
-        "UNBLOCKED",
-    ];
-    error.is_unreachable() || error.is_topology() || waiting.iter().any(|code| error.is_reply(code))
 }
 
 /// Whether a replica may be read instead of its primary.

@@ -26,6 +26,8 @@ pub struct Server {
     pub redis_version: (u32, u32),
     /// `standalone`, `cluster` or `sentinel`.
     pub mode: String,
+    /// Whether its data are not in memory yet: then it answers to little more than INFO.
+    loading: bool,
     pub role: Role,
     /// Of a replica, whether it hears from its primary.
     pub link_up: bool,
@@ -50,6 +52,16 @@ impl Server {
     pub fn identify(connection: &mut Connection) -> Result<Self> {
         let info: Vec<u8> = connection.query(&redis::cmd("INFO"))?;
         Server::parse(&String::from_utf8_lossy(&info))
+    }
+
+    /// The error that any command for its data would be.
+    pub fn check_loaded(&self) -> Result<()> {
+        match self.loading {
+            true => Err(Error::from_reply(
+                b"LOADING Redis is loading the dataset in memory",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Whether SCAN takes TYPE (6.0).
@@ -106,6 +118,7 @@ impl Server {
             mode: get("redis_mode")
                 .or_else(|| get("server_mode"))
                 .unwrap_or_else(|| "standalone".to_owned()),
+            loading: get("loading").as_deref() == Some("1"),
             role: match get("role").as_deref() {
                 Some("slave" | "replica") => Role::Replica,
                 _ => Role::Primary,

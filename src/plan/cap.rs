@@ -52,7 +52,7 @@ pub fn cap(
             let entries = before.unwrap_or_default() + count;
             if count == share && last < range.through.id {
                 let added = range.added_before.map(|before| before + entries);
-                let position = Position { id: last, added };
+                let position = Position::new(last, added);
                 reached[index] = Some(Reached {
                     position,
                     entries: Some(entries),

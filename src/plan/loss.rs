@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn position(ms: u64, added: Option<u64>) -> Position {
-        Position { id: id(ms), added }
+        Position::new(id(ms), added)
     }
 
     /// A stream by its last id, its counts of entries ever added and there now, and its first one.

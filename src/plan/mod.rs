@@ -55,6 +55,8 @@ struct Range {
     key: Vec<u8>,
     /// Where an earlier read ended; None is the beginning.
     start: Option<Position>,
+    /// Whether no earlier read has come to this stream.
+    fresh: bool,
     through: Position,
     /// Entries ever added up to the range, where all that came since are there.
     added_before: Option<u64>,
@@ -116,10 +118,7 @@ pub fn draft(
         }
         let mut begin = match start {
             Start::Beginning => None,
-            Start::After(id) => Some(Position {
-                id: *id,
-                added: None,
-            }),
+            Start::After(id) => Some(Position::new(*id, None)),
             Start::Positions(_) => read,
         };
         if let Some(read) = read
@@ -132,11 +131,11 @@ pub fn draft(
         if let Some(ms) = options.start_timestamp {
             let id = EntryId::before(ms);
             if begin.map_or(EntryId::MIN, |begin| begin.id) < id {
-                begin = Some(Position { id, added: None });
+                begin = Some(Position::new(id, None));
             }
         }
         let through = match options.end_timestamp.map(EntryId::before) {
-            Some(id) if id < last.id => Position { id, added: None },
+            Some(id) if id < last.id => Position::new(id, None),
             _ => last,
         };
         let range = Range {
@@ -144,6 +143,7 @@ pub fn draft(
             added_before: added_before(begin, &reach),
             entries: entries_after(begin, &reach).filter(|_| through == last),
             start: begin,
+            fresh: read.is_none(),
             key,
             through,
             length: reach.length,
@@ -154,8 +154,16 @@ pub fn draft(
         if range.after() < range.through.id {
             ranges.push(range);
         } else {
-            // What was read already is not to come again, and the stream does not reach further.
-            let furthest = read.filter(|read| read.id > through.id).unwrap_or(through);
+            // What was read already is not to come again, and the stream does not reach further. An offset
+            // of which nothing has changed stays as it is.
+            let furthest = match read {
+                Some(read) if read.id == through.id => Position {
+                    added: read.added.or(through.added),
+                    ..read
+                },
+                Some(read) if read.id > through.id => read,
+                _ => through,
+            };
             end.insert(range.key, furthest);
         }
     }
@@ -206,8 +214,12 @@ pub fn plans(
             plan.pieces.push(piece);
         }
         // A stream whose turn has not come stays where it was.
-        if let Some(position) = reached.map(|reached| reached.position).or(range.start) {
-            plan.end.insert(range.key, position);
+        if let Some(Reached { position, .. }) = reached {
+            let since = range.added_before.filter(|_| range.fresh);
+            plan.end.insert(range.key, Position { since, ..position });
+        } else if let Some(start) = range.start {
+            let added = start.added.or(range.added_before);
+            plan.end.insert(range.key, Position { added, ..start });
         }
     }
     Ok(plans.into_values().collect())
@@ -252,10 +264,7 @@ pub fn check_short(
     node.connection.select(db)?;
     let now = reach_of(node, short.iter().map(|short| &short.key), options)?;
     for short in short {
-        let read = Position {
-            id: short.start,
-            added: None,
-        };
+        let read = Position::new(short.start, None);
         let now = now.get(&*short.key);
         let was_deleted = now.is_some_and(|now| match now.deleted {
             Some(deleted) => deleted > short.start,

@@ -177,7 +177,7 @@ fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
     let id =
         id.ok_or_else(|| Error::Protocol("XINFO STREAM gives no last-generated-id".to_owned()))?;
     Ok(Reach {
-        position: Position { id, added },
+        position: Position::new(id, added),
         length,
         first,
         deleted,

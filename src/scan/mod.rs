@@ -3,30 +3,53 @@
 mod glob;
 mod listing;
 mod select;
+mod share;
 
-use crate::error::Result;
+use std::collections::HashSet;
+
+use crate::error::{Error, Result};
 use crate::resp::{Commands, Replies};
+use crate::tables::Key;
 
 pub use listing::Listing;
 pub use select::{Select, What, selects, types_of};
+pub use share::Share;
 
 /// A scan under way.
 pub struct Scan {
     cursor: u64,
+    /// Whether anything of it was asked for.
+    begun: bool,
     done: bool,
     select: Select,
     /// Whether the server is to filter by the type that is wanted.
     by_type: bool,
+    /// The part of the keyspace that it goes through; None for all.
+    share: Option<Share>,
+    /// Whether the next page is cut where the share ends, which takes a transaction.
+    cut: bool,
+    /// Names that each page has at the least, if there are as many.
+    count: u64,
 }
 
 impl Scan {
     pub fn new(select: Select, by_type: bool) -> Self {
         Scan {
             cursor: 0,
+            begun: false,
             done: false,
             select,
             by_type,
+            share: None,
+            cut: false,
+            count: 1,
         }
+    }
+
+    /// The same through a part of the keyspace.
+    pub fn narrow(&mut self, share: Share) {
+        self.cursor = share.begin();
+        self.share = Some(share);
     }
 
     pub fn done(&self) -> bool {
@@ -35,17 +58,36 @@ impl Scan {
 
     /// Whether nothing of it was asked for yet.
     pub fn is_new(&self) -> bool {
-        self.cursor == 0 && !self.done
+        !self.begun
     }
 
     pub fn select(&self) -> &Select {
         &self.select
     }
 
-    /// Asks for the next page.
-    pub fn ask(&self, count: u64, to: &mut Commands) {
-        let cursor = self.cursor.to_string();
-        let count = count.to_string();
+    /// Asks for the next page; gives the number of commands that this takes.
+    pub fn ask(&mut self, count: u64, to: &mut Commands) -> usize {
+        let before = to.count;
+        self.begun = true;
+        if !self.cut {
+            self.count = count;
+            self.scan_from(self.cursor, to);
+            return to.count - before;
+        }
+        to.push(&[b"MULTI"]);
+        self.scan_from(self.cursor, to);
+        if let Some(end) = self.share.and_then(Share::end) {
+            self.scan_from(end, to);
+        }
+        // How large the table is at this moment, its cursor tells.
+        to.push(&[b"SCAN", b"0", b"COUNT", b"1"]);
+        to.push(&[b"EXEC"]);
+        to.count - before
+    }
+
+    fn scan_from(&self, cursor: u64, to: &mut Commands) {
+        let cursor = cursor.to_string();
+        let count = self.count.to_string();
         let mut arguments: Vec<&[u8]> = vec![b"SCAN", cursor.as_bytes()];
         if let What::Pattern(Some(pattern)) = &self.select.what {
             arguments.extend([b"MATCH", pattern.as_slice()]);
@@ -60,20 +102,84 @@ impl Scan {
     /// Takes the page that was asked for; gives how many keys it named. Some may have been named
     /// before.
     pub fn page(&mut self, replies: &mut Replies<'_>, mut take: impl FnMut(&[u8])) -> Result<u64> {
-        replies.array()?;
-        let cursor = replies.cursor()?;
-        let named = replies.array()?;
-        for _ in 0..named {
-            let key = replies.bytes()?;
-            if !self.select.is_covered(key) {
-                take(key);
-            }
+        let Some(share) = self.share else {
+            let (cursor, named) = page(replies, |key| {
+                if !self.select.is_covered(key) {
+                    take(key);
+                }
+            })?;
+            // Only now: a page that breaks off is to be asked for again.
+            self.cursor = cursor;
+            self.done = cursor == 0;
+            return Ok(named);
+        };
+        let mut keys: Vec<Key> = Vec::new();
+        let (cursor, named) = match self.cut {
+            true => cut_page(share, replies, &mut keys)?,
+            false => page(replies, |key| keys.push(key.into()))?,
+        };
+        if !Share::in_order(self.cursor, cursor) {
+            return Err(Error::Protocol(format!(
+                "SCAN {} goes on with {cursor}, which is not how this connector knows servers to \
+                 divide their keys; read with option `num_partitions` left out",
+                self.cursor
+            )));
         }
-        // Only now: a page that breaks off is to be asked for again.
+        if !self.cut && !share.goes_on(cursor) {
+            // It may have names of the next share; so it is asked for again, with these at one moment.
+            self.cut = true;
+            return Ok(named);
+        }
+        for key in keys.iter().filter(|key| !self.select.is_covered(key)) {
+            take(key);
+        }
+        self.cut = false;
         self.cursor = cursor;
-        self.done = cursor == 0;
-        Ok(named as u64)
+        self.done = share.is_over(cursor);
+        Ok(named)
     }
+}
+
+/// One page of names; gives the cursor to go on with, and how many there were.
+fn page(replies: &mut Replies<'_>, mut take: impl FnMut(&[u8])) -> Result<(u64, u64)> {
+    replies.array()?;
+    let cursor = replies.cursor()?;
+    let named = replies.array()?;
+    for _ in 0..named {
+        take(replies.bytes()?);
+    }
+    Ok((cursor, named as u64))
+}
+
+/// A page without the names that a page from the share's end on has at the same moment. That one
+/// reaches as far: it goes through as many keys or buckets, and begins later.
+fn cut_page(share: Share, replies: &mut Replies<'_>, keys: &mut Vec<Key>) -> Result<(u64, u64)> {
+    let scans = 2 + usize::from(share.end().is_some());
+    for _ in 0..=scans {
+        replies.bytes()?;
+    }
+    if replies.array()? != scans {
+        return Err(Error::Protocol(
+            "EXEC gives not as many replies as were asked".to_owned(),
+        ));
+    }
+    let (cursor, named) = page(replies, |key| keys.push(key.into()))?;
+    let mut beyond: HashSet<Key> = HashSet::new();
+    if share.end().is_some() {
+        page(replies, |key| {
+            beyond.insert(key.into());
+        })?;
+    }
+    let (fine, _) = page(replies, |_| {})?;
+    if !share.is_fine(fine) {
+        return Err(Error::TopologyChanged(
+            "so few keys are left of those that were there when the read was divided that the parts \
+             cannot be told apart any more; plan it again"
+                .to_owned(),
+        ));
+    }
+    keys.retain(|key| !beyond.contains(key));
+    Ok((cursor, named))
 }
 
 #[cfg(test)]
@@ -90,7 +196,9 @@ mod tests {
         };
         let mut scan = Scan::new(selects(&[rule], None).remove(0), true);
         let mut commands = Commands::default();
-        scan.ask(10, &mut commands);
+        assert!(scan.is_new());
+        assert_eq!(scan.ask(10, &mut commands), 1);
+        assert!(!scan.is_new());
         assert!(
             commands
                 .bytes
@@ -108,5 +216,65 @@ mod tests {
         assert_eq!(scan.page(&mut replies, &mut take).unwrap(), 1);
         assert!(scan.done());
         assert_eq!(keys, [b"a", b"b", b"c"]);
+    }
+
+    /// A page as a server writes it.
+    fn wire(cursor: u64, names: &str) -> String {
+        let mut wire = format!("*2\r\n${}\r\n{cursor}\r\n", cursor.to_string().len());
+        wire += &format!("*{}\r\n", names.len());
+        for name in names.chars() {
+            wire += &format!("$1\r\n{name}\r\n");
+        }
+        wire
+    }
+
+    fn scan_of(share: Share) -> Scan {
+        let rule = Rule {
+            pattern: None,
+            key_type: None,
+        };
+        let mut scan = Scan::new(selects(&[rule], None).remove(0), true);
+        scan.narrow(share);
+        scan
+    }
+
+    /// The names of a page.
+    fn take(scan: &mut Scan, wire: &str) -> Result<String> {
+        let mut decoder = Decoder::new(wire.as_bytes());
+        let mut names = String::new();
+        let mut commands = Commands::default();
+        let asked = scan.ask(10, &mut commands);
+        let mut replies = Replies::new(&mut decoder, asked);
+        scan.page(&mut replies, |key| {
+            names += &String::from_utf8_lossy(key);
+        })?;
+        replies.finish()?;
+        Ok(names)
+    }
+
+    #[test]
+    fn a_page_over_the_end_of_a_share_is_cut_there() {
+        // From cursor 2 to cursor 1, of 64 grains.
+        let mut scan = scan_of(Share::divide(1 << 20, 4)[1]);
+        assert_eq!(take(&mut scan, &wire(2 + 512, "ab")).unwrap(), "ab");
+        assert_eq!(take(&mut scan, &wire(1 + 512, "bcd")).unwrap(), "");
+        assert!(!scan.done());
+        let cut = |beyond: &str, fine: u64| {
+            let pages = wire(1 + 512, "bcd") + &wire(1 + 1024, beyond) + &wire(fine, "x");
+            format!("+OK\r\n{}*3\r\n{pages}", "+QUEUED\r\n".repeat(3))
+        };
+        assert_eq!(take(&mut scan, &cut("de", 512)).unwrap(), "bc");
+        assert!(scan.done());
+        let mut shrunken = scan_of(Share::divide(1 << 20, 4)[1]);
+        assert_eq!(take(&mut shrunken, &wire(0, "b")).unwrap(), "");
+        let error = take(&mut shrunken, &cut("de", 32)).unwrap_err();
+        assert!(error.is_topology(), "{error}");
+    }
+
+    #[test]
+    fn cursors_of_another_kind_are_an_error() {
+        let mut scan = scan_of(Share::divide(1 << 20, 4)[1]);
+        let error = take(&mut scan, &wire(4096, "ab")).unwrap_err();
+        assert!(matches!(error, Error::Protocol(_)), "{error}");
     }
 }

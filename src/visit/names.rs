@@ -19,10 +19,9 @@ impl Visit<'_, '_> {
         if self.work.ready.len() < enough && self.name_bytes < ENOUGH_NAME_BYTES {
             // Keys of another type than one scan wanted are new to the next when that is known.
             let types_are_known = self.work.untyped.is_empty();
-            if let Some(scan) = self.work.scans.front() {
+            if let Some(scan) = self.work.scans.front_mut() {
                 if types_are_known || !scan.is_new() {
-                    scan.ask(self.pace.count(), &mut commands);
-                    naming = 1;
+                    naming = scan.ask(self.pace.count(), &mut commands);
                 }
             } else if let Some(listing) = &mut self.work.listing
                 && !listing.done()
@@ -74,7 +73,7 @@ impl Visit<'_, '_> {
         let named = match naming {
             0 => Ok(()),
             _ if self.work.listing.is_some() => self.take_listing(naming),
-            _ => self.take_page(),
+            _ => self.take_page(naming),
         };
         let taken = named.and_then(|()| self.take_facts(&mut untyped, &mut unsized_keys));
         if taken.is_err() {
@@ -206,7 +205,7 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    fn take_page(&mut self) -> Result<()> {
+    fn take_page(&mut self, commands: usize) -> Result<()> {
         let Some(scan) = self.work.scans.front_mut() else {
             return Ok(());
         };
@@ -214,7 +213,7 @@ impl Visit<'_, '_> {
         let before = self.connection.consumed();
         let mut keys: Vec<Key> = Vec::new();
         let mut repeated = 0;
-        let page = scan.page(&mut self.connection.replies(1), |key| {
+        let page = scan.page(&mut self.connection.replies(commands), |key| {
             match known.admit(key) {
                 Admitted::New => keys.push(key.into()),
                 Admitted::Repeated => repeated += 1,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Wants;
 use crate::error::{Error, Result, show};
 use crate::options::Rule;
-use crate::scan::{Listing, Scan, Select, What, selects, types_of};
+use crate::scan::{Listing, Scan, Select, Share, What, selects, types_of};
 use crate::seen::Seen;
 use crate::tables::{Key, Piece, Short};
 use crate::topology::{Holding, Server, Slots, slot_of};
@@ -124,6 +124,17 @@ impl Work {
         let moving = holding.leaving.keys().copied().collect();
         self.listing = Some(Listing::new(&holding.owned, moving));
         Ok(())
+    }
+
+    /// The same choice among the keys of a part of the keyspace; those that are named exactly belong to
+    /// the first.
+    pub fn narrow(&mut self, share: Share) {
+        for scan in &mut self.scans {
+            scan.narrow(share);
+        }
+        if !share.is_first() {
+            self.untyped.clear();
+        }
     }
 
     /// Of the slots that were to be listed, those that were not all here.

@@ -4,77 +4,46 @@
 //! "table": "streams", "version": 1}`
 //!
 //! `servers` are the processes that were read, by the beginning of their `run_id`; left out where it
-//! is not known. `added` is the stream's `entries-added` (Redis 7.0+), left out where it is not known. A key
+//! is not known. `added` is the stream's `entries-added` (Redis 7.0+), left out where it is not known, and
+//! `since`, of a stream that an earlier offset does not have, what it was before the first entry that was read. A key
 //! that is not UTF-8 is written as `base64:…`. Keys are sorted, as Spark compares the text.
 
+mod entry_id;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Deserialize as _;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result, cut};
 use crate::options::Databases;
 
-/// The id of a stream's entry; ordered as Redis orders them, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId {
-    pub ms: u64,
-    pub seq: u64,
-}
-
-impl EntryId {
-    /// Before every entry: no stream holds it.
-    pub const MIN: EntryId = EntryId { ms: 0, seq: 0 };
-
-    /// After all ids of before a moment; MIN where there are none.
-    pub fn before(ms: u64) -> EntryId {
-        let seq = u64::MAX;
-        ms.checked_sub(1)
-            .map_or(EntryId::MIN, |ms| EntryId { ms, seq })
-    }
-
-    /// `<ms>-<seq>`, or `<ms>` alone for `<ms>-0`.
-    pub fn parse(text: &[u8]) -> Option<EntryId> {
-        let text = std::str::from_utf8(text).ok()?;
-        let (ms, seq) = text.split_once('-').unwrap_or((text, "0"));
-        let number = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse().ok().filter(|_| digits)
-        };
-        Some(EntryId {
-            ms: number(ms)?,
-            seq: number(seq)?,
-        })
-    }
-
-    /// The next possible id, with which a range after this one begins: `(id` needs 6.2.
-    /// None after the last.
-    pub fn next(self) -> Option<EntryId> {
-        match self.seq.checked_add(1) {
-            Some(seq) => Some(EntryId { seq, ..self }),
-            None => Some(EntryId {
-                ms: self.ms.checked_add(1)?,
-                seq: 0,
-            }),
-        }
-    }
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.ms, self.seq)
-    }
-}
+pub use entry_id::EntryId;
 
 /// How far a stream was read, or reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Position {
-    pub id: EntryId,
     /// Entries ever added up to `id`, where the server tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<u64>,
+    pub id: EntryId,
+    /// Entries that had been added before the first one that was read, where the read that came to
+    /// this position began with the stream: so many less are to come when it is repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+}
+
+impl Position {
+    pub fn new(id: EntryId, added: Option<u64>) -> Position {
+        Position {
+            added,
+            id,
+            since: None,
+        }
+    }
 }
 
 /// The positions of one database's streams.
@@ -170,13 +139,7 @@ pub fn streams(reached: &Reached) -> Value {
 fn positions_to_json(positions: &Positions) -> Value {
     let keys: Map<String, Value> = positions
         .iter()
-        .map(|(key, position)| {
-            let mut entry = json!({ "id": position.id.to_string() });
-            if let Some(added) = position.added {
-                entry["added"] = added.into();
-            }
-            (key_to_text(key), entry)
-        })
+        .map(|(key, position)| (key_to_text(key), json!(position)))
         .collect();
     keys.into()
 }
@@ -232,7 +195,7 @@ pub fn parse_streams(offset: &Value, read: &Databases) -> Result<Start> {
         }
         let mut positions = Positions::new();
         for (text, entry) in keys.as_object().ok_or_else(wrong)? {
-            let position = parse_position(entry).ok_or_else(|| {
+            let position = Position::deserialize(entry).map_err(|_| {
                 Error::Configuration(format!(
                     "the offset's position of stream {text:?} is malformed: {}",
                     shorten(entry)
@@ -246,17 +209,6 @@ pub fn parse_streams(offset: &Value, read: &Databases) -> Result<Start> {
     Ok(Start::Positions(parsed))
 }
 
-fn parse_position(entry: &Value) -> Option<Position> {
-    let map = entry.as_object()?;
-    let added = match map.get("added") {
-        Some(added) => Some(added.as_u64()?),
-        None => None,
-    };
-    let known = 1 + usize::from(added.is_some());
-    let id = EntryId::parse(map.get("id")?.as_str()?.as_bytes())?;
-    (map.len() == known).then_some(Position { id, added })
-}
-
 /// A key as offsets write it: as it is, or as `base64:…`.
 pub fn key_to_text(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
@@ -265,7 +217,7 @@ pub fn key_to_text(key: &[u8]) -> String {
     }
 }
 
-fn text_to_key(text: &str) -> Option<Vec<u8>> {
+pub fn text_to_key(text: &str) -> Option<Vec<u8>> {
     match text.strip_prefix(BYTES_PREFIX) {
         Some(encoded) => BASE64.decode(encoded).ok(),
         None => Some(text.as_bytes().to_vec()),
@@ -292,40 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn ids_compare_as_numbers() {
-        assert!(id("1-10") > id("1-9"));
-        assert!(id("10-1") > id("9-1"));
-        assert_eq!(id("7"), id("7-0"));
-        for text in [
-            "",
-            "-",
-            "1-",
-            "-1",
-            "+1-0",
-            "1-0-0",
-            "a",
-            "18446744073709551616-0",
-        ] {
-            assert_eq!(EntryId::parse(text.as_bytes()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_next_id_carries_over() {
-        assert_eq!(id("5-1").next(), Some(id("5-2")));
-        let max = u64::MAX;
-        assert_eq!(id(&format!("5-{max}")).next(), Some(id("6-0")));
-        assert_eq!(id(&format!("{max}-{max}")).next(), None);
-    }
-
-    #[test]
     fn positions_survive_json() {
         let mut positions = Positions::new();
         for (n, key) in [&b"a"[..], b"\xff\0", b"base64:x", b""].iter().enumerate() {
             let added = (n % 2 == 0).then_some(n as u64);
             let position = Position {
-                id: id("18446744073709551615-3"),
-                added,
+                since: added.map(|added| added / 2),
+                ..Position::new(id("18446744073709551615-3"), added)
             };
             positions.insert(key.to_vec(), position);
         }

@@ -9,6 +9,7 @@
 //!   names them (once each, by what it has [`seen`]), the tables ask for each, at a [`pace`] that
 //!   keeps the server busy and its memory free, and [`resp`] pulls the replies apart.
 //! - [`tables`] append rows to [`columns`], which close into record batches.
+//! - A [`partition`] is a part of a read that another process takes, as JSON.
 //! - The batches come out of [`reader::Reader`]; `python` hands them on.
 //! - [`permissions`] and [`inspect`] say what a user must be allowed, and what is there to read.
 //! - [`receipt`] counts all the while, and [`error`] says what went wrong and where.
@@ -23,6 +24,7 @@ pub mod inspect;
 pub mod offset;
 pub mod options;
 pub mod pace;
+pub mod partition;
 pub mod permissions;
 pub mod plan;
 pub mod reader;

@@ -28,7 +28,10 @@ MAY_USE = {
 }
 """What each module of the crate may use besides itself; the layers follow below."""
 
-LAYERS = ["pace", "scan", "visit", "plan", "permissions", "inspect", "reader", "python"]
+LAYERS = [
+    *("pace", "scan", "visit", "plan", "partition"),
+    *("permissions", "inspect", "reader", "python"),
+]
 """Each of these may use all modules above, and those that stand before it here."""
 
 

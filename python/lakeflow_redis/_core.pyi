@@ -363,5 +363,71 @@ class LakeflowConnect:
             LakeflowRedisError: as `read_table`.
         """
 
+    def latest_offset(
+        self,
+        table_name: str,
+        table_options: Mapping[str, str] | None = None,
+        start_offset: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The offset after what is there now, as `read_table` would return it, without reading.
+
+        For `streams` it is how far they reach or, with `max_records_per_batch`, as far as so many
+        entries; equal to `start_offset`, as JSON text, where nothing came since. That of a
+        snapshot table is always new.
+
+        Raises:
+            LakeflowRedisError: as `read_table` does before it returns.
+        """
+
+    def get_partitions(
+        self,
+        table_name: str,
+        table_options: Mapping[str, str] | None = None,
+        start_offset: Mapping[str, Any] | None = None,
+        end_offset: Mapping[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Divide a read into parts that other processes can read, by `read_partition`.
+
+        Snapshot tables are divided by node, by database and, in a server that is no cluster's, into
+        `num_partitions` shares of the keyspace, by the order of SCAN's cursors: each key that is
+        there throughout is in exactly one of them. There are fewer where there are few keys, and
+        one where a server's cursors are of another kind. `streams` are divided by node and database,
+        and their entries between the two offsets into `num_partitions` parts by stream and, of a
+        long one, by entry id.
+
+        Args:
+            table_name: the table.
+            table_options: options for this read, over the connector's; `read_partition` must be
+                given the same.
+            start_offset: as for `read_table`.
+            end_offset: what `latest_offset` or a read of streams returned; None for what is there
+                now.
+
+        Returns:
+            JSON-able dicts without anything secret. For `streams` none where nothing came.
+
+        Raises:
+            TopologyChangedError: slots of a cluster are just moving.
+            LakeflowRedisError: as `read_table`.
+        """
+
+    def read_partition(
+        self,
+        table_name: str,
+        partition: Mapping[str, Any],
+        table_options: Mapping[str, str] | None = None,
+    ) -> Records:
+        """Read a part of a read, in this process or any other.
+
+        A part of `streams` can be read again, and gives the same rows or an error.
+
+        Raises:
+            ConfigurationError: no such table, a bad option, or no partition of this table.
+            TopologyChangedError: the servers are not as they were when the read was divided (another
+                process, other slots), or change while the records are consumed: divide it again.
+            DataLossError: entries of the range were lost since it was planned.
+            LakeflowRedisError: as `read_table`.
+        """
+
     def _repr_html_(self) -> str:
         """The tables of this connector, for a notebook; needs no server."""

@@ -32,6 +32,20 @@ impl EntryId {
         }
     }
 
+    /// The id as one number, in the same order.
+    pub fn number(self) -> u128 {
+        u128::from(self.ms) << 64 | u128::from(self.seq)
+    }
+
+    pub fn from_number(number: u128) -> EntryId {
+        // Halves of it, neither of which can be too large.
+        let half = |number: u128| u64::try_from(number & u128::from(u64::MAX)).unwrap_or(u64::MAX);
+        EntryId {
+            ms: half(number >> 64),
+            seq: half(number),
+        }
+    }
+
     /// `<ms>-<seq>`, or `<ms>` alone for `<ms>-0`.
     pub fn parse(text: &[u8]) -> Option<EntryId> {
         let text = std::str::from_utf8(text).ok()?;
@@ -115,5 +129,8 @@ mod tests {
         assert_eq!(id("5-2").previous(), id("5-1"));
         assert_eq!(id("6-0").previous(), id(&format!("5-{max}")));
         assert_eq!(EntryId::MIN.previous(), EntryId::MIN);
+        for text in ["5-2", "0-0", &format!("{max}-{max}")] {
+            assert_eq!(EntryId::from_number(id(text).number()), id(text));
+        }
     }
 }

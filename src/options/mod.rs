@@ -155,6 +155,7 @@ impl Options {
                 "skip" => InvalidUtf8::Skip,
                 _ => InvalidUtf8::Error,
             },
+            partitions: self.integer("num_partitions")?.unwrap_or(1),
             max_records: self.integer("max_records_per_batch")?,
             start_timestamp: self.parsed("start_timestamp", parse_timestamp)?,
             end_timestamp: self.parsed("end_timestamp", parse_timestamp)?,

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 /// A SCAN of more would keep a server from its other clients for a tenth of a second.
 const MAX_SCAN_COUNT: u64 = 1_000_000;
 
+/// Each has a connection of its own, of which servers allow 10,000 by default.
+const MAX_PARTITIONS: u64 = 4096;
+
 const COUNT: Kind = Kind::Integer {
     min: 1,
     max: u32::MAX as u64,
@@ -255,6 +258,16 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("error"),
         Scope::Table,
         "For string columns: what to do with bytes that are not UTF-8.",
+    ),
+    option(
+        "num_partitions",
+        Kind::Integer {
+            min: 1,
+            max: MAX_PARTITIONS,
+        },
+        Some("1"),
+        Scope::Table,
+        "For distributed reads: into how many parts to divide the keys of each database of a server, or its streams' entries.",
     ),
     option(
         "max_records_per_batch",

@@ -75,6 +75,13 @@ impl Databases {
         }
     }
 
+    pub fn includes(&self, db: u32) -> bool {
+        match self {
+            Databases::All => true,
+            Databases::These(numbers) => numbers.contains(&db),
+        }
+    }
+
     /// Whether there may be more than one, so that rows have to tell.
     pub fn may_be_many(&self) -> bool {
         !matches!(self, Databases::These(numbers) if numbers.len() == 1)
@@ -180,6 +187,8 @@ pub struct ReadOptions {
     pub server_share: f64,
     pub value_type: ValueType,
     pub invalid_utf8: InvalidUtf8,
+    /// Into how many parts a node's database is divided, at the most.
+    pub partitions: u64,
     pub max_records: Option<u64>,
     /// Milliseconds since 1970, from which on streams are read.
     pub start_timestamp: Option<u64>,

@@ -17,8 +17,8 @@ pub enum Loss {
     WentBack,
     /// It reaches beyond the position, but cannot be the stream that was read.
     Anew,
-    /// So many entries after the position were taken off its beginning.
-    Trimmed(u64),
+    /// So many entries after the position were taken off its beginning, where that is known.
+    Trimmed(Option<u64>),
 }
 
 impl Loss {
@@ -44,7 +44,7 @@ impl Loss {
             None => Some(Loss::Anew),
             // What XDEL took is gone because somebody wanted just that.
             Some(missing) if missing > 0 && now.deleted.is_none_or(|last| last <= read.id) => {
-                Some(Loss::Trimmed(missing))
+                Some(Loss::Trimmed(Some(missing)))
             }
             Some(_) => None,
         }
@@ -84,7 +84,7 @@ impl Loss {
             why: self.name(),
             after: read.id.to_string(),
             entries: match self {
-                Loss::Trimmed(entries) => Some(entries),
+                Loss::Trimmed(entries) => entries,
                 _ => None,
             },
         });
@@ -117,7 +117,10 @@ impl Loss {
                 "reads it from its beginning",
             ),
             Loss::Trimmed(entries) => (
-                format!("{entries} entries after that were trimmed before they were read"),
+                format!(
+                    "{} entries after that were trimmed before they were read",
+                    entries.map_or("some".to_owned(), |entries| entries.to_string())
+                ),
                 "goes on with those that are left",
             ),
         };
@@ -181,8 +184,11 @@ mod tests {
     fn what_is_lost_is_told_apart() {
         let read = position(5, Some(5));
         let of = |now, known| Loss::of(read, &now, known).unwrap();
-        assert_eq!(of(reach(9, Some(9), 1, Some(9)), None), Loss::Trimmed(3));
-        assert_eq!(of(reach(9, Some(9), 0, None), None), Loss::Trimmed(4));
+        assert_eq!(
+            of(reach(9, Some(9), 1, Some(9)), None),
+            Loss::Trimmed(Some(3))
+        );
+        assert_eq!(of(reach(9, Some(9), 0, None), None), Loss::Trimmed(Some(4)));
         assert_eq!(of(reach(4, Some(4), 4, Some(1)), Some(true)), Loss::Older);
         assert_eq!(of(reach(4, None, 4, Some(1)), None), Loss::Older);
         assert_eq!(

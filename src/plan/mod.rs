@@ -4,6 +4,7 @@
 mod cap;
 mod loss;
 mod reach;
+mod stretch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::topology::{Node, Role};
 
 use cap::cap;
 use loss::Loss;
+pub use stretch::{Stretch, divide, pieces};
+
 use reach::{Reach, reach_of, scan_reach, unread_positions};
 
 /// The table that is planned for.
@@ -81,11 +84,24 @@ impl Range {
             left,
             start: self.after(),
             due,
+            first: None,
         };
         Piece {
             each: self.each,
             ..Piece::new(self.key.as_slice().into(), self.length, at)
         }
+    }
+}
+
+/// The id after which a read of streams begins, whatever was read: of the options, and of a start that
+/// is for all streams.
+pub fn bound(options: &ReadOptions, start: &Start) -> EntryId {
+    let of_options = options
+        .start_timestamp
+        .map_or(EntryId::MIN, EntryId::before);
+    match start {
+        Start::After(id) => of_options.max(*id),
+        Start::Beginning | Start::Positions(_) => of_options,
     }
 }
 
@@ -147,9 +163,7 @@ pub fn draft(
             key,
             through,
             length: reach.length,
-            each: reach
-                .bytes
-                .and_then(|bytes| bytes.checked_div(reach.length)),
+            each: reach.each(),
         };
         if range.after() < range.through.id {
             ranges.push(range);
@@ -256,13 +270,14 @@ pub fn check_short(
     db: u32,
     short: &[Short],
     options: &ReadOptions,
-    receipt: &Receipt,
+    receipt: &Arc<Receipt>,
 ) -> Result<()> {
     if short.is_empty() {
         return Ok(());
     }
     node.connection.select(db)?;
-    let now = reach_of(node, short.iter().map(|short| &short.key), options)?;
+    let keys = short.iter().map(|short| &short.key);
+    let now = reach_of(node, keys, options, &Arc::default())?.found;
     for short in short {
         let read = Position::new(short.start, None);
         let now = now.get(&*short.key);

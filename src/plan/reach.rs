@@ -29,7 +29,7 @@ pub fn scan_reach(
     let rules = options.selection.of(db);
     let work = Work::select(&node.server, rules, &[visitor.wants()], known);
     visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
-    Ok(visitor.found)
+    Ok(visitor.reaches.found)
 }
 
 /// The positions in an offset of streams that this read leaves alone: those that it does not
@@ -38,41 +38,49 @@ pub fn scan_reach(
 pub fn unread_positions(
     node: &mut Node,
     positions: Option<&Positions>,
-    now: &BTreeMap<Vec<u8>, Reach>,
+    here: &BTreeMap<Vec<u8>, Reach>,
     options: &ReadOptions,
     receipt: &Receipt,
 ) -> Result<Positions> {
     let mut unread = positions.cloned().unwrap_or_default();
-    unread.retain(|key, _| !now.contains_key(key) && node.owns(key));
+    unread.retain(|key, _| !here.contains_key(key) && node.owns(key));
     if node.server.role == Role::Replica {
         return Ok(unread);
     }
-    let pieces = unread
-        .keys()
-        .map(|key| Piece::new(key.as_slice().into(), 0, At::Whole));
+    let keys: Vec<Key> = unread.keys().map(|key| key.as_slice().into()).collect();
     // These are not read: what became of them is in a receipt of their own.
-    let mut visitor = FindReach::default();
-    let work = Work::pieces(pieces);
-    visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
+    let now = reach_of(node, keys.iter(), options, &Arc::default())?;
     let (left, gone): (Positions, Positions) = unread
         .into_iter()
-        .partition(|(key, _)| visitor.found.contains_key(key) || visitor.denied.contains(key));
+        .partition(|(key, _)| now.found.contains_key(key) || now.denied.contains(key));
     for (key, read) in gone {
         Loss::Gone.report(&key, read, None, options, receipt)?;
     }
     Ok(left)
 }
 
-/// The positions of some streams, as they are now.
+/// Streams, as they are now.
+#[derive(Default)]
+pub struct Reaches {
+    pub found: BTreeMap<Vec<u8>, Reach>,
+    /// Those that the user may not read.
+    pub denied: BTreeSet<Vec<u8>>,
+}
+
+/// How far some streams reach, as they are now.
 pub fn reach_of<'a>(
     node: &mut Node,
     keys: impl Iterator<Item = &'a Key>,
     options: &ReadOptions,
-) -> Result<BTreeMap<Vec<u8>, Reach>> {
-    let mut visitor = FindReach::default();
+    receipt: &Arc<Receipt>,
+) -> Result<Reaches> {
+    let mut visitor = FindReach {
+        receipt: receipt.clone(),
+        ..FindReach::default()
+    };
     let work = Work::pieces(keys.map(|key| Piece::new(key.clone(), 0, At::Whole)));
     visit_once(&mut node.connection, work, &mut [&mut visitor], options)?;
-    Ok(visitor.found)
+    Ok(visitor.reaches)
 }
 
 /// How far a stream reaches, and how many entries it has.
@@ -87,12 +95,17 @@ pub struct Reach {
     pub bytes: Option<u64>,
 }
 
+impl Reach {
+    /// What an entry weighs, where that is known.
+    pub fn each(&self) -> Option<u64> {
+        self.bytes?.checked_div(self.length)
+    }
+}
+
 /// Finds out how far streams reach.
 #[derive(Default)]
 struct FindReach {
-    found: BTreeMap<Vec<u8>, Reach>,
-    /// Streams that the user may not read.
-    denied: BTreeSet<Vec<u8>>,
+    reaches: Reaches,
     receipt: Arc<Receipt>,
 }
 
@@ -115,12 +128,12 @@ impl Visitor for FindReach {
     }
 
     fn taken(&self) -> u64 {
-        self.found.len() as u64
+        self.reaches.found.len() as u64
     }
 
     fn denied(&mut self, key: &[u8]) -> Result<()> {
         self.receipt.keys_denied.add(1);
-        self.denied.insert(key.to_vec());
+        self.reaches.denied.insert(key.to_vec());
         Ok(())
     }
 
@@ -138,7 +151,7 @@ impl Visitor for FindReach {
                 Ok(mut reach) => {
                     replies.skip()?;
                     reach.bytes = piece.bytes;
-                    self.found.insert(piece.key.into(), reach);
+                    self.reaches.found.insert(piece.key.into(), reach);
                 }
                 // The error for a key that is gone has no code of its own; TTL tells.
                 Err(error) if error.is_reply("ERR") => match replies.integer()? {

@@ -13,7 +13,7 @@ use super::tables::TableBatches;
 use super::waiting::interruptible;
 use crate::inspect::inspect;
 use crate::options::Options;
-use crate::reader::Wanted;
+use crate::reader::{Reader, Wanted};
 use crate::tables::{TABLES, table};
 use crate::{reader, topology};
 
@@ -112,16 +112,12 @@ impl LakeflowConnect {
     ) -> PyResult<(Records, Bound<'py, PyAny>)> {
         let name = table(table_name)?.spec().name;
         let options = self.for_read(table_options)?;
-        let start = start_offset.map_or(Ok(Value::Null), offset_from_python)?;
+        let start = optional("start_offset", start_offset)?;
         let (reader, end) = interruptible(py, |cancel| {
             reader::read_table(name, &start, &options, cancel)
         })?;
         let end = to_python(py, &end)?;
-        let [part] = reader.parts() else {
-            return Err(ConfigurationError::new_err("one table makes one stream"));
-        };
-        let part = part.clone();
-        Ok((Records(Stream::new(part, reader)), end))
+        Ok((records_of(reader)?, end))
     }
 
     #[pyo3(signature = (table_names, start_offsets=None, table_options=None))]
@@ -153,6 +149,59 @@ impl LakeflowConnect {
             offsets.set_item(name, to_python(py, end)?)?;
         }
         Ok((TableBatches::new(reader), offsets))
+    }
+
+    #[pyo3(signature = (table_name, table_options=None, start_offset=None))]
+    fn latest_offset<'py>(
+        &self,
+        py: Python<'py>,
+        table_name: &str,
+        table_options: Option<&Bound<'py, PyAny>>,
+        start_offset: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let name = table(table_name)?.spec().name;
+        let options = self.for_read(table_options)?;
+        let start = optional("start_offset", start_offset)?;
+        let end = interruptible(py, |cancel| {
+            reader::latest_offset(name, &start, &options, cancel)
+        })?;
+        to_python(py, &end)
+    }
+
+    #[pyo3(signature = (table_name, table_options=None, start_offset=None, end_offset=None))]
+    fn get_partitions<'py>(
+        &self,
+        py: Python<'py>,
+        table_name: &str,
+        table_options: Option<&Bound<'py, PyAny>>,
+        start_offset: Option<&Bound<'py, PyAny>>,
+        end_offset: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let name = table(table_name)?.spec().name;
+        let options = self.for_read(table_options)?;
+        let start = optional("start_offset", start_offset)?;
+        let end = optional("end_offset", end_offset)?;
+        let partitions = interruptible(py, |cancel| {
+            reader::partitions(name, &start, &end, &options, cancel)
+        })?;
+        to_python(py, &Value::Array(partitions))
+    }
+
+    #[pyo3(signature = (table_name, partition, table_options=None))]
+    fn read_partition(
+        &self,
+        py: Python<'_>,
+        table_name: &str,
+        partition: &Bound<'_, PyAny>,
+        table_options: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Records> {
+        let name = table(table_name)?.spec().name;
+        let options = self.for_read(table_options)?;
+        let partition = from_python("partition", partition)?;
+        let reader = interruptible(py, |cancel| {
+            reader::read_partition(name, &partition, &options, cancel)
+        })?;
+        records_of(reader)
     }
 
     fn __reduce__<'py>(
@@ -194,6 +243,15 @@ impl LakeflowConnect {
         let given = table_options.map_or(Ok(Vec::new()), |given| pairs(given, "table_options"))?;
         Ok(self.options.for_read(given)?)
     }
+}
+
+/// The records of a reader's one table.
+fn records_of(reader: Reader) -> PyResult<Records> {
+    let [part] = reader.parts() else {
+        return Err(ConfigurationError::new_err("one table makes one stream"));
+    };
+    let part = part.clone();
+    Ok(Records(Stream::new(part, reader)))
 }
 
 /// Names of tables: anything that can be gone through, but not a single string.
@@ -240,7 +298,7 @@ fn starts(given: &Bound<'_, PyAny>, names: &[String]) -> PyResult<Vec<(String, V
                 "start_offsets has one for table {table:?}, which is not to be read"
             )));
         }
-        let start = start.map_or(Ok(Value::Null), |start| offset_from_python(&start))?;
+        let start = optional("start_offset", start.as_ref())?;
         starts.push((table, start));
     }
     Ok(starts)
@@ -282,12 +340,16 @@ fn pairs(mapping: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<(String, String
 }
 
 /// An offset by way of JSON, which is what it will be kept as.
-fn offset_from_python(offset: &Bound<'_, PyAny>) -> PyResult<Value> {
-    let py = offset.py();
+fn optional(name: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<Value> {
+    given.map_or(Ok(Value::Null), |given| from_python(name, given))
+}
+
+fn from_python(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Value> {
+    let py = given.py();
     let wrong = |why: String| {
-        ConfigurationError::new_err(format!("start_offset must be a JSON-able dict: {why}"))
+        ConfigurationError::new_err(format!("{name} must be a JSON-able dict: {why}"))
     };
-    let dict = offset
+    let dict = given
         .call_method0("items")
         .and_then(|items| py.get_type::<PyDict>().call1((items,)))
         .map_err(|error| wrong(error.to_string()))?;

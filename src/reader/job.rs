@@ -28,7 +28,9 @@ pub struct Job {
     /// How long to look for servers that are just changing.
     pub patience: Duration,
     pub(super) tables: Vec<Target>,
-    databases: Databases,
+    /// Whether it is not a part of a read that others read the rest of.
+    pub whole: bool,
+    pub databases: Databases,
     /// Unix seconds.
     scanned_at: i64,
 }
@@ -75,6 +77,24 @@ impl Job {
         options: &Options,
         cancel: &Cancel,
     ) -> Result<(Job, Vec<Crew>, Vec<Value>)> {
+        let (job, nodes) = Job::connect(wanted, options, cancel)?;
+        let (crews, ends) = job.plan(nodes, cancel)?;
+        job.tell_warnings();
+        let offsets = job.tables.iter().zip(&ends);
+        let offsets = offsets.map(|(target, ends)| match target.start {
+            Some(_) => offset::streams(ends),
+            None => offset::snapshot(job.scanned_at),
+        });
+        let offsets = offsets.collect();
+        Ok((job, crews, offsets))
+    }
+
+    /// Connects to the nodes to read.
+    pub fn connect(
+        wanted: &[Wanted<'_>],
+        options: &Options,
+        cancel: &Cancel,
+    ) -> Result<(Job, Vec<Node>)> {
         let read = options.read()?;
         let connect = options.connection()?;
         let databases = options.databases()?;
@@ -124,6 +144,7 @@ impl Job {
             topology,
             read,
             tables: targets,
+            whole: true,
             databases,
             scanned_at,
         };
@@ -133,19 +154,31 @@ impl Job {
         if let Some(left_out) = inspect::left_out(&nodes) {
             job.warn(&left_out);
         }
-        let (crews, ends) = job.plan(nodes, cancel)?;
-        if let Some(first) = job.tables.first() {
-            for warning in job.topology.warnings() {
+        Ok((job, nodes))
+    }
+
+    /// Says what was noticed while connecting.
+    pub fn tell_warnings(&self) {
+        if let Some(first) = self.tables.first() {
+            for warning in self.topology.warnings() {
                 first.receipt.warn(&warning);
             }
         }
-        let offsets = job.tables.iter().zip(&ends);
-        let offsets = offsets.map(|(target, ends)| match target.start {
-            Some(_) => offset::streams(ends),
-            None => offset::snapshot(scanned_at),
-        });
-        let offsets = offsets.collect();
-        Ok((job, crews, offsets))
+    }
+
+    /// From where streams are read, where they are what is read.
+    pub fn start(&self) -> &Start {
+        let start = self.tables.first().and_then(|target| target.start.as_ref());
+        start.unwrap_or(&Start::Beginning)
+    }
+
+    /// The databases to read of a node.
+    pub fn databases_of(&self, node: &Node) -> Vec<u32> {
+        match &self.databases {
+            Databases::These(numbers) => numbers.clone(),
+            Databases::All if node.server.databases.is_empty() => vec![0],
+            Databases::All => node.server.databases.keys().copied().collect(),
+        }
     }
 
     pub fn parts(&self) -> Vec<Part> {
@@ -187,20 +220,13 @@ impl Job {
             (Some(holding), Some(slots)) => Some(holding.within(slots)),
             (holding, _) => holding.clone(),
         };
-        let databases: Vec<u32> = match &self.databases {
+        let owed = || progress.owed.values().flatten();
+        let databases = match &holding {
             // None of the slots that are left to be read is here, and no key that is owed.
-            _ if holding.as_ref().is_some_and(Holding::is_empty)
-                && !progress
-                    .owed
-                    .values()
-                    .flatten()
-                    .any(|(key, _)| node.owns(key)) =>
-            {
+            Some(holding) if holding.is_empty() && !owed().any(|(key, _)| node.owns(key)) => {
                 Vec::new()
             }
-            Databases::These(numbers) => numbers.clone(),
-            Databases::All if node.server.databases.is_empty() => vec![0],
-            Databases::All => node.server.databases.keys().copied().collect(),
+            _ => self.databases_of(&node),
         };
         let mut shares = Vec::new();
         for db in databases {

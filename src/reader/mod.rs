@@ -2,6 +2,7 @@
 
 mod job;
 mod node;
+mod partitions;
 mod passes;
 mod streams;
 
@@ -23,6 +24,8 @@ use crate::tables::{self, Origin, Spec};
 use crate::topology;
 
 use job::{Crew, Job};
+
+pub use partitions::{latest_offset, partitions, read_partition};
 
 /// Batches that may wait for the consumer. Two keep both sides busy; more only cost memory.
 const BATCHES_AHEAD: usize = 2;

@@ -63,6 +63,10 @@ pub fn read(
         let (error, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
             Pass::Whole => return job.check_streams(&mut crews),
             Pass::Failed(error) => return Err(error),
+            // Others read the rest, and know nothing of what went from here.
+            Pass::Changed(error, _) if !job.whole => {
+                return Err(of_change(error, job).at("divide the read again"));
+            }
             Pass::Changed(error, _) if pass == PASSES => return Err(of_change(error, job)),
             Pass::Changed(error, slots) => (error, slots),
         };

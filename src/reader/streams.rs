@@ -38,7 +38,7 @@ impl Job {
                 return Ok((crews, ends));
             }
             let planned_so_far = self
-                .check_closed(&crews)
+                .check_streams_closed(&crews)
                 .and_then(|()| self.add_streams(&mut crews, &mut ends, &receipts));
             let planned = crews.iter_mut().map(|crew| &mut crew.node).collect();
             let moved = match planned_so_far {
@@ -65,16 +65,22 @@ impl Job {
     }
 
     /// Streams are planned node by node, and one that is just moving would be on none or on two.
-    fn check_closed(&self, crews: &[Crew]) -> Result<()> {
-        for crew in crews {
-            let holding = crew.node.state.holding.as_ref();
+    fn check_streams_closed(&self, crews: &[Crew]) -> Result<()> {
+        let nodes = crews.iter().map(|crew| &crew.node);
+        Job::check_closed(nodes).map_err(|error| error.at("table streams, which may be left out"))
+    }
+
+    /// What is read node by node, each on its own, is read only while no slot moves.
+    pub(super) fn check_closed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Result<()> {
+        for node in nodes {
+            let holding = node.state.holding.as_ref();
             let open = holding.and_then(|holding| holding.leaving.keys().next());
             if let Some(slot) = open {
                 return Err(Error::TopologyChanged(format!(
-                    "{}: slot {slot} is being moved to another node, or was left so, and streams are \
-                     read only while none is; read again when it is done, end it by `redis-cli \
-                     --cluster fix`, or leave out the table `streams`",
-                    crew.node.name
+                    "{}: slot {slot} is being moved to another node, or was left so, and this is \
+                     read only while none is; read again when it is done, or end it by `redis-cli \
+                     --cluster fix`",
+                    node.name
                 )));
             }
         }

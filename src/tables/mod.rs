@@ -135,7 +135,8 @@ pub struct Short {
     pub key: Key,
     /// Where the range began.
     pub start: EntryId,
-    pub entries: u64,
+    /// How many, where that is known.
+    pub entries: Option<u64>,
 }
 
 /// What one table finds out of a key for the others.

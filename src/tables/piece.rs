@@ -48,6 +48,9 @@ pub enum At {
         start: EntryId,
         /// Entries that are yet to come, where that is known.
         due: Option<u64>,
+        /// Instead of that: the entry that the stream must not begin after, as long as the range is
+        /// read up to there.
+        first: Option<EntryId>,
     },
     /// A key's facts, without those optional ones (by bit) that the server refuses.
     Facts {

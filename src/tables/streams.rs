@@ -44,6 +44,9 @@ impl Table for Streams {
     fn fetch(&self, pieces: &[Piece], _: &Context, to: &mut Commands) {
         for piece in pieces {
             fetch_entries(piece, to);
+            if first_of(piece).is_some() {
+                to.push(&[b"XRANGE", &piece.key, b"-", b"+", b"COUNT", b"1"]);
+            }
             // An empty range of a stream that is there is not that of one just gone.
             to.push(&[b"TTL", &piece.key]);
         }
@@ -77,14 +80,20 @@ impl Table for Streams {
                     .end_row()?;
                 last = Some(id);
             }
+            let trimmed = match first_of(&piece) {
+                Some(first) => begins_after(first, replies)?,
+                None => false,
+            };
             if replies.integer()? == TTL_OF_NO_KEY {
                 outcome.gone.push(piece.key);
             } else {
                 let short = still_due(&mut piece, entries);
+                let lost = trimmed.then(|| no_more_watched(&mut piece)).flatten();
                 outcome.more = after_page(piece, entries, last);
-                if outcome.more.is_none() {
-                    outcome.short = short;
-                }
+                outcome.short = match outcome.more {
+                    Some(_) => lost,
+                    None => lost.or(short),
+                };
             }
         }
         Ok(outcome)
@@ -123,15 +132,53 @@ pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Opti
     let (_, through) = range(&piece);
     let asked = piece.page(ENTRIES_PAGE);
     match (last, &mut piece.at) {
-        (Some(last), At::Entries { after, left, .. })
-            if entries == asked && *left > asked && last < through =>
-        {
+        (
+            Some(last),
+            At::Entries {
+                after, left, first, ..
+            },
+        ) if entries == asked && *left > asked && last < through => {
             *after = last;
+            // What was read may go.
+            *first = first.map(|_| last);
             *left -= asked;
             Some(piece)
         }
         _ => None,
     }
+}
+
+/// The entry that the stream must not begin after for a range to be whole.
+fn first_of(piece: &Piece) -> Option<EntryId> {
+    match piece.at {
+        At::Entries { first, .. } => first,
+        _ => None,
+    }
+}
+
+/// Whether a stream begins after an entry, by its own first one.
+fn begins_after(first: EntryId, replies: &mut Replies<'_>) -> Result<bool> {
+    let begins = match replies.array()? {
+        0 => None,
+        _ => Some(entry_head(replies)?),
+    };
+    if begins.is_some() {
+        replies.skip()?;
+    }
+    Ok(begins.is_none_or(|begins| begins > first))
+}
+
+/// Some of a range went before it was read, as was seen once.
+fn no_more_watched(piece: &mut Piece) -> Option<Short> {
+    let At::Entries { start, first, .. } = &mut piece.at else {
+        return None;
+    };
+    *first = None;
+    Some(Short {
+        key: piece.key.clone(),
+        start: *start,
+        entries: None,
+    })
 }
 
 /// Counts the entries of a page; gives what is missing if none is to follow.
@@ -144,7 +191,7 @@ fn still_due(piece: &mut Piece, entries: u64) -> Option<Short> {
     (*left > 0).then(|| Short {
         key: piece.key.clone(),
         start: *start,
-        entries: *left,
+        entries: Some(*left),
     })
 }
 
@@ -311,6 +358,7 @@ mod tests {
                 left,
                 start: EntryId::MIN,
                 due: None,
+                first: None,
             };
             let mut piece = Piece::new((*b"k").into(), 0, at);
             piece.most = u64::MAX;
@@ -342,6 +390,7 @@ mod tests {
             left: 10,
             start: last,
             due: None,
+            first: None,
         };
         let mut commands = Commands::default();
         fetch_entries(&Piece::new((*b"k").into(), 0, at), &mut commands);

@@ -90,6 +90,21 @@ impl Slots {
         Slots::default().missing()
     }
 
+    /// All of them, as `0-5460,7000`.
+    pub fn to_text(&self) -> String {
+        self.shown(usize::MAX).join(",")
+    }
+
+    /// The first ranges.
+    fn shown(&self, ranges: usize) -> Vec<String> {
+        let shown = self.ranges().into_iter().take(ranges);
+        let shown = shown.map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        });
+        shown.collect()
+    }
+
     fn ranges(&self) -> Vec<(u16, u16)> {
         let mut ranges: Vec<(u16, u16)> = Vec::new();
         for slot in self.iter() {
@@ -106,17 +121,8 @@ impl Slots {
 impl fmt::Display for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 8;
-        let ranges = self.ranges();
-        let shown: Vec<_> = ranges
-            .iter()
-            .take(SHOWN)
-            .map(|(first, last)| match first == last {
-                true => first.to_string(),
-                false => format!("{first}-{last}"),
-            })
-            .collect();
-        f.write_str(&shown.join(", "))?;
-        if ranges.len() > SHOWN {
+        f.write_str(&self.shown(SHOWN).join(", "))?;
+        if self.ranges().len() > SHOWN {
             write!(f, ", … ({} slots in all)", self.len())?;
         }
         Ok(())

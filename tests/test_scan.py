@@ -4,8 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from tests import data, oracle
 from tests.conftest import Connect
 from tests.contract import CONTENT_TABLES
 from tests.servers import Server
+from tests.waiting import meanwhile
 
 PATTERNS = {
     "*": {"a", "a:1", "a:2", "ab:1", "b:1", "[a]:1", "é:1", "a*"},
@@ -176,19 +176,6 @@ def test_keys_that_expire_while_read_leave_no_trace(connect: Connect, client: re
         assert all(row["ttl_seconds"] in (0, None) for row in rows)
         if table == "keys":
             assert {row["key_type"] for row in rows} == {"string"}
-
-
-@contextmanager
-def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Do something in another thread while the block runs, and until it is told to end."""
-    ending = threading.Event()
-    thread = threading.Thread(target=work, args=(ending,))
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
 
 
 PATIENCE = 60.0

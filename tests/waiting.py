@@ -1,7 +1,9 @@
-"""Waiting for what servers agree upon among themselves, in their own time."""
+"""Waiting for what servers agree upon among themselves, and doing something in the meantime."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import redis
 
@@ -35,3 +37,16 @@ def until(what: str, condition: Callable[[], object], seconds: float = SECONDS) 
             last = error
         time.sleep(PAUSE)
     raise TimeoutError(f"waited {seconds:.0f} s in vain: {what}") from last
+
+
+@contextmanager
+def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Do something in another thread while the block runs, and until it is told to end."""
+    ending = threading.Event()
+    thread = threading.Thread(target=work, args=(ending,))
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()

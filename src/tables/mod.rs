@@ -4,6 +4,7 @@
 //! A ninth table is one file beside these and one line in [`TABLES`].
 
 mod collection;
+mod entry_fields;
 mod hashes;
 mod keys;
 mod lists;

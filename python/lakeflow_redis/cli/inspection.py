@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lakeflow_redis.cli.screen import printable
 
 if TYPE_CHECKING:  # The stub's own, for types only.
-    from lakeflow_redis._core import Inspection, TableFacts
+    from lakeflow_redis.shapes import Inspection, TableFacts
 
 
 def printed(found: "Inspection") -> str:

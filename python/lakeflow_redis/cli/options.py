@@ -9,7 +9,7 @@ import click
 from lakeflow_redis._core import LakeflowConnect, option_specs
 
 if TYPE_CHECKING:  # The stub's own, for types only.
-    from lakeflow_redis._core import OptionSpec
+    from lakeflow_redis.shapes import OptionSpec
 
 HEADINGS = {"connection": "The server", "table": "What to read, and how"}
 """In --help, by the scope of the options under them."""

@@ -29,8 +29,9 @@ from tests.monitor import Monitor
 from tests.oracle import TYPES, Raw, Row
 from tests.servers import Flavour, Server
 from tests.test_cli import run
-from tests.test_scan import meanwhile, until
+from tests.test_scan import until
 from tests.users import add_user, as_user, least_rules, refusals, version_for_rules
+from tests.waiting import meanwhile
 
 USER = "lakeflow"
 """The name that the command gives a user unless told otherwise."""

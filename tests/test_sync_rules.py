@@ -28,7 +28,8 @@ from tests.servers import REDIS_7_0, Server
 from tests.streams import add
 from tests.test_cli import at, run
 from tests.test_connector import NOWHERE
-from tests.test_scan import meanwhile, until
+from tests.test_scan import until
+from tests.waiting import meanwhile
 
 Rule = dict[str, Any]
 Clients = dict[int, redis.Redis]

@@ -152,7 +152,15 @@ pub fn pieces(
             left: u64::MAX,
             start: after,
             due: stretch.due(reach, loss),
-            first: stretch.first,
+            first: match loss {
+                None => stretch.first,
+                // What is missing by now was reported.
+                Some(Loss::Trimmed(_)) => {
+                    let first = stretch.first.and(reach.first);
+                    first.filter(|first| *first <= stretch.end.id)
+                }
+                Some(_) => None,
+            },
         };
         pieces.push(Piece {
             each: reach.each(),

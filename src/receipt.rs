@@ -26,8 +26,8 @@ pub struct Gap {
     pub key: Vec<u8>,
     /// `trimmed`, `gone`, `created anew` or `went back`.
     pub why: &'static str,
-    /// The id of the last entry that was read.
-    pub after: String,
+    /// The id of the last entry that had been read before; None where the stream went meanwhile.
+    pub after: Option<String>,
     /// How many, where the server tells.
     pub entries: Option<u64>,
 }

@@ -5,7 +5,7 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Self
 
@@ -64,6 +64,43 @@ def http() -> Iterator[int]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextlib.contextmanager
+def counting_cursors(keys: int) -> Iterator[int]:
+    """The port of a peer with numbered keys, whose cursors are how many it has named."""
+    info = f"redis_version:7.0.0\r\nrun_id:strange\r\ndb0:keys={keys},expires=0\r\n"
+
+    def bulk(text: str) -> str:
+        return f"${len(text)}\r\n{text}\r\n"
+
+    def answer(words: Sequence[str]) -> str:
+        match words:
+            case ["INFO", *_]:
+                return bulk(info)
+            case ["SCAN", cursor, *_]:
+                begin, end = int(cursor), min(int(cursor) + 10, keys)
+                names = "".join(bulk(f"key:{number}") for number in range(begin, end))
+                following = str(end if end < keys else 0)
+                return f"*2\r\n{bulk(following)}*{max(end - begin, 0)}\r\n{names}"
+            case _:
+                return "+OK\r\n"
+
+    def meet(connection: socket.socket) -> None:
+        with connection.makefile("rb") as commands:
+            while line := commands.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    length = int(commands.readline()[1:])
+                    words.append(commands.read(length + 2)[:-2].decode())
+                connection.sendall(answer(words).encode())
+
+    with listening(lambda connection: _in_thread(meet, connection)) as port:
+        yield port
+
+
+def _in_thread(meet: Callable[[socket.socket], None], connection: socket.socket) -> None:
+    threading.Thread(target=meet, args=(connection,), daemon=True).start()
 
 
 class Cutter:

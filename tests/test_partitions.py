@@ -11,9 +11,14 @@ from typing import Any
 
 import pytest
 import redis
-from lakeflow_redis import ConfigurationError, LakeflowConnect, TopologyChangedError
+from lakeflow_redis import (
+    ConfigurationError,
+    LakeflowConnect,
+    ProtocolError,
+    TopologyChangedError,
+)
 
-from tests import by_database, canary, data, oracle
+from tests import by_database, canary, data, oracle, peers
 from tests.clusters import Cluster
 from tests.compare import assert_same_rows
 from tests.conftest import Connect
@@ -21,7 +26,7 @@ from tests.contract import CONTENT_TABLES, TABLES
 from tests.divided import partitions, rows, rows_elsewhere, rows_of
 from tests.moving import Keys
 from tests.resharding import Resharding, fill
-from tests.servers import REDIS_7_0, Server
+from tests.servers import HOST, REDIS_7_0, Server
 from tests.waiting import meanwhile
 
 MANY = 17_000
@@ -85,6 +90,20 @@ def test_few_keys_are_not_divided(connect: Connect, client: redis.Redis) -> None
         data.fill_many(client, count)
         assert len(partitions(connect(), "strings", 8)) == parts
         assert len(rows(connect(), "strings", 8)) == count
+
+
+STRANGE_KEYS = 100_000
+
+
+def test_a_server_with_cursors_of_another_kind_is_not_divided() -> None:
+    with peers.counting_cursors(STRANGE_KEYS) as port:
+        connector = LakeflowConnect({"host": HOST, "port": str(port), "columns": "key_name"})
+        [part] = partitions(connector, "strings", 8)
+        assert "share" not in part
+        # It does not go together with a share, either.
+        share = {"bits": 7, "from": 16, "to": 32}
+        with pytest.raises(ProtocolError):
+            rows_of(connector, "strings", [part | {"share": share}])
 
 
 def test_another_process_reads_a_part(one_server: Server, one_client: redis.Redis) -> None:

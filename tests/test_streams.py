@@ -104,6 +104,9 @@ def test_streams_that_go_before_they_were_consumed_are_a_loss(
     assert len(found) == len(set(found))
     gone = lenient.receipt["keys_gone"] + lenient.receipt["keys_changed_type"]
     assert len(found) + gone == len(names)
+    gaps = lenient.receipt["gaps"]
+    assert {gap["key_name"] for gap in gaps} == set(names) - set(found)
+    assert {(gap["why"], gap["after"]) for gap in gaps} == {("gone", None)}
 
 
 def test_a_stream_created_anew_is_read_from_its_beginning_where_that_is_accepted(
@@ -219,7 +222,7 @@ def test_the_offset_has_one_position_for_each_key(
     client.xadd("base64:x", {"f": "v"}, "8-0")
 
     def position(entry_id: str, added: int) -> dict[str, object]:
-        counted = {"added": added} if server.flavour.has_entries_added else {}
+        counted = {"added": added, "since": 0} if server.flavour.has_entries_added else {}
         return counted | {"id": entry_id}
 
     records, offset = connect(value_type="binary").read_table("streams")

@@ -102,7 +102,7 @@ class Records:
         - `warnings`: list of str
         - `gaps`: list of entries of streams that are lost, where `fail_on_data_loss=false`: dicts
           with `key_name`, `why` ("trimmed", "gone", "created anew" or "went back"), `after` (the
-          last id that was read) and `entries` (how many, or None where the server does not tell)
+          last id that had been read before, or None where the stream went during the read) and `entries` (how many, or None where the server does not tell)
         """
 
     @property

@@ -82,7 +82,7 @@ impl Loss {
         receipt.gap(Gap {
             key: key.to_vec(),
             why: self.name(),
-            after: read.id.to_string(),
+            after: Some(read.id.to_string()),
             entries: match self {
                 Loss::Trimmed(entries) => entries,
                 _ => None,

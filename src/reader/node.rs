@@ -9,7 +9,7 @@ use super::job::{Job, Share};
 use crate::columns::{Constant, Mark, Rows};
 use crate::error::{Error, Result, show};
 use crate::options::ReadOptions;
-use crate::receipt::{Count, Receipt};
+use crate::receipt::{Count, Gap, Receipt};
 use crate::resp::{Commands, Replies};
 use crate::tables::{At, Context, Origin, Outcome, Piece, Size, Spec, Table};
 use crate::topology::Node;
@@ -115,6 +115,29 @@ impl TableVisitor {
     }
 }
 
+impl TableVisitor {
+    /// A key that was there a moment ago. Of a snapshot it is counted in the receipt, and no more.
+    fn unread(&self, key: &[u8], why: &str) -> Result<()> {
+        match self.task.table.spec().origin {
+            Origin::Entries if self.fail_on_data_loss => Err(Error::DataLoss(format!(
+                "stream {} {why}, with entries that the read had planned; option \
+                 `fail_on_data_loss=false` goes on without them",
+                show(key)
+            ))),
+            Origin::Entries => {
+                self.task.context.receipt.gap(Gap {
+                    key: key.to_vec(),
+                    why: "gone",
+                    after: None,
+                    entries: None,
+                });
+                Ok(())
+            }
+            Origin::Keys { .. } | Origin::Server => Ok(()),
+        }
+    }
+}
+
 impl Visitor for TableVisitor {
     fn table(&self) -> &'static str {
         self.task.table.spec().name
@@ -166,27 +189,12 @@ impl Visitor for TableVisitor {
     }
 
     fn missing(&mut self, key: &[u8]) -> Result<()> {
-        match self.task.table.spec().origin {
-            Origin::Entries if self.fail_on_data_loss => Err(Error::DataLoss(format!(
-                "stream {} is gone, with entries that the read had planned; option \
-                 `fail_on_data_loss=false` goes on without them",
-                show(key)
-            ))),
-            // Counted in the receipt, as was asked for.
-            _ => Ok(()),
-        }
+        self.unread(key, "is gone")
     }
 
     fn denied(&mut self, key: &[u8]) -> Result<()> {
         self.receipt().keys_denied.add(1);
-        match self.task.table.spec().origin {
-            Origin::Entries if self.fail_on_data_loss => Err(Error::DataLoss(format!(
-                "stream {} may not be read any more, with entries that the read had planned; option \
-                 `fail_on_data_loss=false` goes on without them",
-                show(key)
-            ))),
-            _ => Ok(()),
-        }
+        self.unread(key, "may not be read any more")
     }
 
     fn mark(&self) -> Option<Mark> {

@@ -83,10 +83,11 @@ impl Table for Streams {
                 Some(first) => begins_after(first, replies)?,
                 None => false,
             };
-            if replies.integer()? == TTL_OF_NO_KEY {
+            let short = still_due(&mut piece, entries);
+            let all_came = matches!(piece.at, At::Entries { due: Some(0), .. });
+            if replies.integer()? == TTL_OF_NO_KEY && !all_came {
                 outcome.gone.push(piece.key);
             } else {
-                let short = still_due(&mut piece, entries);
                 let lost = trimmed.then(|| no_more_watched(&mut piece)).flatten();
                 outcome.more = after_page(piece, entries, last);
                 outcome.short = match outcome.more {

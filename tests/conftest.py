@@ -8,8 +8,10 @@ from typing import Protocol
 import pytest
 import redis
 from lakeflow_redis import LakeflowConnect
+from pyspark.sql import SparkSession
 
 from tests import canary
+from tests import spark as sessions
 from tests.certificates import Certificates
 from tests.clusters import Cluster
 from tests.sentinels import Sentinels
@@ -123,6 +125,14 @@ def sentinels() -> Iterator[Sentinels]:
     """A primary and two replicas with three sentinels, for all tests like `cluster`."""
     with Sentinels(REDIS_7_0) as sentinels:
         yield sentinels
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A Spark session in this process; starting one takes as long as a dozen reads."""
+    spark = sessions.start(tmp_path_factory.mktemp("spark"))
+    yield spark
+    spark.stop()
 
 
 @pytest.fixture

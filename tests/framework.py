@@ -20,6 +20,7 @@ from pyspark.sql.datasource import (
     InputPartition,
     SimpleDataSourceStreamReader,
 )
+from pyspark.sql.streaming.datasource import ReadAllAvailable, SupportsTriggerAvailableNow
 from pyspark.sql.types import BinaryType, DataType, DoubleType, LongType, StringType, StructType
 
 Row = dict[str, Any]
@@ -96,7 +97,7 @@ class BatchReader(DataSourceReader):
         return (as_row(record, self.schema) for record in records)
 
 
-class SimpleStreamReader(SimpleDataSourceStreamReader):
+class SimpleStreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
     """A stream by way of the driver."""
 
     def __init__(self, options: Options, schema: StructType, connector: Any) -> None:
@@ -123,8 +124,11 @@ class SimpleStreamReader(SimpleDataSourceStreamReader):
         """Read again what failed; upstream, too, disregards where that ended."""
         return self.read(start)[0]
 
+    def prepareForTriggerAvailableNow(self) -> None:
+        """Leave it to the connector when there is an end."""
 
-class PartitionedStreamReader(DataSourceStreamReader):
+
+class PartitionedStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     """A stream by partitions."""
 
     def __init__(self, options: Options, schema: StructType, connector: Any) -> None:
@@ -136,6 +140,10 @@ class PartitionedStreamReader(DataSourceStreamReader):
     def initialOffset(self) -> dict[str, Any]:
         """Begin at the beginning."""
         return {}
+
+    def getDefaultReadLimit(self) -> ReadAllAvailable:
+        """Leave it to the connector how much that is."""
+        return ReadAllAvailable()
 
     def latestOffset(self, start: Any = None, limit: Any = None) -> Any:  # noqa: ARG002 - so it is called.
         """End where the connector says."""
@@ -151,6 +159,9 @@ class PartitionedStreamReader(DataSourceStreamReader):
         chosen = json.loads(partition.value)
         records = self.connector.read_partition(self.table, chosen, self.options)
         return (as_row(record, self.schema) for record in records)
+
+    def prepareForTriggerAvailableNow(self) -> None:
+        """Leave it to the connector when there is an end."""
 
 
 class LakeflowSource(DataSource):

@@ -10,7 +10,7 @@ from tests.pipelines import Project
 from tests.servers import Server
 
 
-@pytest.mark.timeout(600)  # Spark starts twice.
+@pytest.mark.timeout(1100)  # Spark starts twice.
 def test_each_run_appends_what_came_since_and_reads_hashes_anew(
     one_locked_server: Server, tmp_path: Path
 ) -> None:

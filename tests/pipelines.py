@@ -21,6 +21,7 @@ COMPLETED = "Run is COMPLETED."
 CONF = {
     "spark.ui.enabled": "false",
     "spark.eventLog.enabled": "true",
+    "spark.eventLog.compress": "false",
     # What it listens on is nobody else's business.
     "spark.driver.bindAddress": HOST,
     "spark.driver.host": HOST,

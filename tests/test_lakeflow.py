@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import redis
-from lakeflow_redis import ConfigurationError, RedisConnectionError
+from lakeflow_redis import ConfigurationError, DataLossError, RedisConnectionError
 from lakeflow_redis.lakeflow import RedisLakeflowConnect
 from pyspark.sql.types import BinaryType, DoubleType, LongType, StringType, StructType
 
@@ -244,6 +244,25 @@ def test_a_micro_batch_can_be_read_again(
         parts = connector.get_partitions("streams", {}, {}, end)
         rows = [row for part in parts for row in connector.read_partition("streams", part, {})]
         assert sorted(entries(rows)) == sorted(added)
+
+
+@streamed
+def test_entries_that_are_lost_are_an_error_or_a_warning(
+    drive: Drive,
+    one_client: redis.Redis,
+    stream: Callable[..., list[Batch]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    add(one_client, "a", *numbered(1, 3))
+    [(_, end)] = stream(drive("streams"))
+    later = add(one_client, "a", *numbered(11, 5))
+    one_client.xtrim("a", maxlen=2, approximate=False)
+    with pytest.raises(DataLossError):
+        stream(drive("streams"), end)
+    # As the framework spells it that has read `false` out of JSON.
+    [(rows, _)] = stream(drive("streams", fail_on_data_loss="False"), end)
+    assert entries(rows) == later[-2:]
+    assert '"why": "trimmed"' in caplog.text
 
 
 @pytest.mark.parametrize("table", SNAPSHOTS)

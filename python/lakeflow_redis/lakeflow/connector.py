@@ -1,5 +1,7 @@
 """`RedisLakeflowConnect`: the connector by the framework's contract."""
 
+import json
+import logging
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
@@ -8,9 +10,11 @@ import pyarrow as pa
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from lakeflow_redis._core import LakeflowConnect, option_specs
+from lakeflow_redis._core import LakeflowConnect, Records, option_specs
 from lakeflow_redis.exceptions import ConfigurationError
 from lakeflow_redis.lakeflow.framework_options import own_options
+
+LOG = logging.getLogger("lakeflow_redis.lakeflow")
 
 Row = dict[str, Any]
 Offset = dict[str, Any]
@@ -101,7 +105,7 @@ class RedisLakeflowConnect:
             records, end = self._uncapped.read_table(table_name, None, _without_cap(options))
         else:
             records, end = self._connector.read_table(table_name, start_offset, options)
-        return iter(records), end if table_name in READ_ON else None
+        return _rows(records), end if table_name in READ_ON else None
 
     def is_partitioned(self, table_name: str) -> bool:
         """Whether a table can be streamed, and then in partitions; a batch of any table is.
@@ -169,7 +173,7 @@ class RedisLakeflowConnect:
             LakeflowRedisError: as `LakeflowConnect.read_partition`.
         """
         options = _without_cap(self._for_read(table_options))
-        return iter(self._uncapped.read_partition(table_name, partition, options))
+        return _rows(self._uncapped.read_partition(table_name, partition, options))
 
     def _for_read(self, table_options: Mapping[str, str]) -> dict[str, str]:
         """A read's own options.
@@ -186,6 +190,13 @@ class RedisLakeflowConnect:
 
 def _without_cap(options: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in options.items() if name != CAP}
+
+
+def _rows(records: Records) -> Iterator[Row]:
+    yield from records
+    # Nobody else here sees the receipt, and `fail_on_data_loss=false` is no wish not to know.
+    if gaps := records.receipt["gaps"]:
+        LOG.warning("entries of streams are lost, and were passed over: %s", json.dumps(gaps))
 
 
 def _register() -> None:

@@ -5,26 +5,31 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The oldest Spark that is supported has an environment of its own.
+VENV_SPARK40 := .venv-spark40
 SIZE := medium
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # What the compiled core is made of; the Python side is used in place.
 CORE := Cargo.toml $(wildcard Cargo.lock) pyproject.toml $(shell find src -name '*.rs')
 
+# Those that ask for nothing that came later.
+SPARK40_TESTS := tests/test_spark_batch.py tests/test_spark_streaming.py
+
 # One build each for what is tested without Python and what is checked with it.
 CLIPPY := cargo clippy --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench env build servers lint types rust-test python-test format clean
+.PHONY: help demo test bench env build servers java lint types rust-test python-test test-spark40 format clean
 
 help: ## Show this list.
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.demo ## Land sample data in ./demo-lake and look at it.
 	$(BIN)/python -m lakeflow_redis.demo
 
 # Quick checks first, so that a slip is known before the long ones.
-test: lint types rust-test python-test ## Environment, servers, lint, types, Rust and Python tests, notebooks.
+test: lint types rust-test python-test test-spark40 ## Environment, servers, lint, types, Rust and Python tests, notebooks.
 
 # With ARGS only what they ask for; conditions know no large size.
 bench: $(VENV)/.bench ## Measure speed and memory beside other ways to read; SIZE=small|medium|large.
@@ -36,6 +41,12 @@ bench: $(VENV)/.bench ## Measure speed and memory beside other ways to read; SIZ
 env: $(VENV)/.dev ## Everything to work on this, in .venv.
 
 build: $(VENV)/.built ## The core, compiled for release, in .venv.
+
+java: ## Java for Spark, installed where that can be done without asking.
+	@command -v java > /dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; } || \
+		{ echo "make: Spark needs Java 17; on Debian: sudo apt-get install openjdk-17-jre-headless" >&2; exit 1; }
+	@command -v java > /dev/null || { apt-get update --quiet && \
+		DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends openjdk-17-jre-headless; }
 
 servers: $(VENV)/.dev ## The real servers that the tests run against.
 	$(BIN)/python -m tests.servers
@@ -55,8 +66,12 @@ rust-test: ## The core's own tests, which need no Python.
 	cargo test
 
 # Many tests wait for servers to agree, so that three at a time take little more than one.
-python-test: servers ## The tests against real servers, and the notebooks.
+python-test: servers java ## The tests against real servers, and the notebooks.
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+
+# The compiled core and the Python beside it serve any Python from 3.11 on.
+test-spark40: servers java $(VENV_SPARK40)/.ready ## What of Spark is in its oldest version, against that.
+	PYTHONPATH="$(abspath python)" $(VENV_SPARK40)/bin/python -m pytest $(SPARK40_TESTS)
 
 format: $(VENV)/.dev ## Let rustfmt and ruff have their way.
 	cargo fmt
@@ -64,7 +79,7 @@ format: $(VENV)/.dev ## Let rustfmt and ruff have their way.
 	$(BIN)/ruff format
 
 clean: ## Remove all that was built, installed or landed here.
-	rm -rf $(VENV) target demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_SPARK40) target demo-lake .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python -name '*.so' -delete
 
 $(BIN)/python:
@@ -91,6 +106,12 @@ $(VENV)/.demo: $(VENV)/.built
 
 $(VENV)/.dev: $(VENV)/.built
 	$(PIP) install --quiet --group dev
+	@touch $@
+
+$(VENV_SPARK40)/.ready: $(BIN)/python pyproject.toml
+	$(PYTHON) -m venv $(VENV_SPARK40)
+	$(VENV_SPARK40)/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
+	$(VENV_SPARK40)/bin/python -m pip --disable-pip-version-check install --quiet --group spark40
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.built

@@ -17,6 +17,7 @@ PARTS = (
     "Distance",
     "Not noticed",
     "The GIL",
+    "Spark",
     "The decoder alone",
 )
 """In this order. Behind them comes what stands in `TRIED.md`, which is written by hand."""

@@ -53,6 +53,15 @@ def start(folder: Path, master: str = LOCAL, **conf: str) -> SparkSession:
     return spark
 
 
+def home(folder: Path) -> Path:
+    """A SPARK_HOME that is pyspark's own, but for a place to write logs of executors to."""
+    folder.mkdir()
+    for path in Path(pyspark.__file__).parent.iterdir():
+        if path.name != "work":
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
 @contextmanager
 def conf(spark: SparkSession, name: str, value: str) -> Iterator[None]:
     """Set a conf for a while."""

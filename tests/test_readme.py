@@ -1,6 +1,9 @@
 """What the README says is true: its table of options, and its Python, which is run."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,9 @@ from lakeflow_redis._core import option_specs
 
 from tests.readme import README, between_markers, options_table
 from tests.servers import Server
+
+SPARK = "pyspark"
+"""What blocks name that need a Spark of their own."""
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -34,7 +40,7 @@ def test_the_python_runs_from_top_to_bottom(
     fill(one_client)
     monkeypatch.setenv("REDIS_URL", f"redis://{one_server.host}:{one_server.port}/0")
     monkeypatch.chdir(tmp_path)
-    found = blocks()
+    found = [(line, source) for line, source in blocks() if SPARK not in source]
     assert found, "the README has no Python to run"
     assert any("{{ REDIS_URL }}" in source for _, source in found)
     namespace: dict[str, object] = {"__name__": "readme"}
@@ -42,6 +48,31 @@ def test_the_python_runs_from_top_to_bottom(
         # Lines are counted as in the README, so that a traceback points into it.
         code = compile("\n" * line + source, str(README), "exec")
         exec(code, namespace)  # noqa: S102 - it is our own README.
+
+
+def test_the_python_for_spark_runs(
+    one_server: Server, one_client: redis.Redis, tmp_path: Path
+) -> None:
+    """In a process of its own: Spark's have the environment that there was when they began."""
+    fill(one_client)
+    source = "\n".join(source for _, source in blocks() if SPARK in source)
+    assert source
+    environment = {
+        "REDIS_URL": f"redis://{one_server.host}:{one_server.port}/0",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": one_server.host,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert "User 1" in done.stdout
+    assert list((tmp_path / "entries").glob("*.parquet"))
 
 
 def fill(client: redis.Redis) -> None:

@@ -30,7 +30,8 @@ def _bounded(
         return start
     if _entry_id(position) <= _entry_id(target):
         return position
-    return target
+    # How a stream began is for its first read to say, and the target was no read.
+    return {name: value for name, value in (position | target).items() if name in position}
 
 
 def _entry_id(position: Position) -> tuple[int, int]:

@@ -1,0 +1,137 @@
+"""A streaming query that is killed again and again, and lands every entry once."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.servers import Server
+
+ENTRIES = 50_000
+STREAMS = 20
+KILLS = 20
+
+SHORTEST_LIFE, LONGEST_LIFE = 0.2, 6.0
+"""Seconds: from before the query has begun to several micro-batches."""
+
+CHUNK = 50
+"""Entries that are added at once."""
+
+
+class Query:
+    """A process with a query, and those that it has started."""
+
+    def __init__(self, folder: Path, options: dict[str, str]) -> None:
+        self._log = (folder / "log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.spark_query", str(folder), json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            start_new_session=True,
+        )
+
+    def tell(self, word: str) -> None:
+        """Wait until Spark is there, and let the query begin."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+
+    def wait(self) -> None:
+        """Wait until it has ended by itself."""
+        assert self._process.wait() == 0
+
+    def kill(self) -> None:
+        """End it as a machine that goes down would, with Spark's JVM, which is of its session."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+
+@contextmanager
+def writing(server: Server, rng: random.Random) -> Iterator[list[tuple[str, str]]]:
+    """Add all entries, bit by bit, until the end; gives a list of them that grows."""
+    added: list[tuple[str, str]] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        with server.client() as client:
+            while len(added) < ENTRIES:
+                add(client, added, rng)
+                # Spread over the kills, of which each takes some seconds; the rest comes at once.
+                if not stop.is_set():
+                    time.sleep(0.1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield added
+    finally:
+        stop.set()
+        writer.join()
+
+
+def add(client: redis.Redis, added: list[tuple[str, str]], rng: random.Random) -> None:
+    """Add some entries to streams at random."""
+    names = [f"stream:{rng.randrange(STREAMS)}" for _ in range(CHUNK)]
+    pipe = client.pipeline(transaction=False)
+    for name in names:
+        pipe.xadd(name, {"n": len(added)})
+    added += [
+        (name, entry_id.decode()) for name, entry_id in zip(names, pipe.execute(), strict=True)
+    ]
+
+
+def batches(folder: Path, kind: str) -> set[str]:
+    """The micro-batches in the checkpoint that are planned (`offsets`) or done (`commits`)."""
+    return {path.name for path in (folder / "checkpoint" / kind).glob("[0-9]*")}
+
+
+@pytest.mark.timeout(900)
+def test_every_entry_lands_once_however_often_the_query_is_killed(
+    one_server: Server, one_client: redis.Redis, tmp_path: Path
+) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    options = one_server.options(max_records_per_batch="3000", num_partitions="2")
+    interrupted = 0
+    query = Query(tmp_path, options)
+    try:
+        with writing(one_server, random.Random(seed + 1)) as added:
+            for _ in range(KILLS):
+                query.tell("go")
+                # The next one starts up meanwhile.
+                after = Query(tmp_path, options)
+                time.sleep(rng.uniform(SHORTEST_LIFE, LONGEST_LIFE))
+                query.kill()
+                query = after
+                interrupted += batches(tmp_path, "offsets") != batches(tmp_path, "commits")
+            written = len(added)
+        query.tell("finish")
+        query.wait()
+    finally:
+        query.kill()
+    print(f"{written} entries were written between kills; {interrupted} kills cut off a batch")
+    landed = {
+        (key, entry_id): n
+        for key, entry_id, n in json.loads((tmp_path / "landed.json").read_text())
+    }
+    assert {entry: n for entry, n in landed.items() if n != 1} == {}
+    assert landed.keys() == set(added)
+    assert len(added) == ENTRIES
+    assert interrupted, "no kill came in the middle of a micro-batch"

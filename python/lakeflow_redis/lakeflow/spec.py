@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lakeflow_redis._core import option_specs
 
 if TYPE_CHECKING:  # The stub's own, for types only.
-    from lakeflow_redis._core import OptionSpec
+    from lakeflow_redis.shapes import OptionSpec
 
 HEAD = """\
 # Written by `python -m lakeflow_redis.lakeflow.spec`, out of the table of options.

@@ -36,7 +36,7 @@ class DictReader(DataSourceReader):
         """Divide as ours is divided."""
         return [InputPartition(one) for one in self._connector.get_partitions("hashes")]
 
-    def read(self, partition: InputPartition) -> Iterator[Row]:  # type: ignore[override] # It is a tuple.
+    def read(self, partition: InputPartition) -> Iterator[Row]:
         """Read row by row."""
         records = self._connector.read_partition("hashes", partition.value)
         return (Row(**row) for row in records)

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.spark import start
 MASTER = "local-cluster[2,1,1024]"
 
 
-def executor_of(_: Iterator[Any]) -> Iterator[str]:
+def executor_of(_: Iterable[Any]) -> Iterator[str]:
     """Where the process runs that reads a partition."""
     yield os.environ.get("SPARK_EXECUTOR_DIRS", "the driver")
 

@@ -21,8 +21,11 @@ ENTRIES = 50_000
 STREAMS = 20
 KILLS = 20
 
-SHORTEST_LIFE, LONGEST_LIFE = 0.2, 6.0
-"""Seconds: from before the query has begun to several micro-batches."""
+LIVES = (0, 0, 1, 1, 2)
+"""Micro-batches that a query may finish before it is killed, some time later."""
+LATER_SECONDS = 2.0
+LONGEST_SECONDS = 30.0
+"""Until a query is killed all the same."""
 
 CHUNK = 50
 """Entries that are added at once."""
@@ -101,6 +104,15 @@ def batches(folder: Path, kind: str) -> set[str]:
     return {path.name for path in (folder / "checkpoint" / kind).glob("[0-9]*")}
 
 
+def live(folder: Path, rng: random.Random) -> None:
+    """Wait for a moment at random, which is not so soon on a slow machine that nothing is done."""
+    before, wanted = batches(folder, "commits"), rng.choice(LIVES)
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while len(batches(folder, "commits") - before) < wanted and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, LATER_SECONDS))
+
+
 @pytest.mark.timeout(900)
 def test_every_entry_lands_once_however_often_the_query_is_killed(
     one_server: Server, one_client: redis.Redis, tmp_path: Path
@@ -117,16 +129,16 @@ def test_every_entry_lands_once_however_often_the_query_is_killed(
                 query.tell("go")
                 # The next one starts up meanwhile.
                 after = Query(tmp_path, options)
-                time.sleep(rng.uniform(SHORTEST_LIFE, LONGEST_LIFE))
+                live(tmp_path, rng)
                 query.kill()
                 query = after
                 interrupted += batches(tmp_path, "offsets") != batches(tmp_path, "commits")
-            written = len(added)
+            written, done = len(added), len(batches(tmp_path, "commits"))
         query.tell("finish")
         query.wait()
     finally:
         query.kill()
-    print(f"{written} entries were written between kills; {interrupted} kills cut off a batch")
+    print(f"{written} entries and {done} batches between kills, of which {interrupted} cut one off")
     landed = {
         (key, entry_id): n
         for key, entry_id, n in json.loads((tmp_path / "landed.json").read_text())
@@ -134,4 +146,5 @@ def test_every_entry_lands_once_however_often_the_query_is_killed(
     assert {entry: n for entry, n in landed.items() if n != 1} == {}
     assert landed.keys() == set(added)
     assert len(added) == ENTRIES
+    assert done, "no query came to its first end before it was killed"
     assert interrupted, "no kill came in the middle of a micro-batch"

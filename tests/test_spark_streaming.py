@@ -93,16 +93,6 @@ def test_micro_batches_are_read_in_partitions(
     assert landed() == sorted(expected)
 
 
-def test_a_cap_divides_what_is_there(
-    one_client: redis.Redis, start: Start, landed: Callable[[], list[Entry]]
-) -> None:
-    expected = [entry for name in "abc" for entry in add(one_client, name, *numbered(1, 10))]
-    query = start(max_records_per_batch="8")
-    query.processAllAvailable()
-    assert landed() == sorted(expected)
-    assert max(progress["numInputRows"] for progress in query.recentProgress) <= 8
-
-
 def fail(frame: DataFrame, number: int) -> None:
     """Take a micro-batch in vain."""
     raise RuntimeError(f"batch {number} is not taken")

@@ -60,16 +60,16 @@ def test_a_limit_by_files_is_an_error(one_server: Server) -> None:
 def test_older_spark_says_neither_start_nor_limit(
     one_server: Server, one_client: redis.Redis
 ) -> None:
-    expected = add(one_client, "a", *numbered(1, 10))
+    found = add(one_client, "a", *numbered(1, 10))
     reader = stream_reader(one_server, max_records_per_batch="4")
-    start = reader.initialOffset()
-    found: list[Entry] = []
-    for _ in range(3):
-        end = reader.latestOffset()
-        found += read(reader, start, end)
-        start = end
-    assert sorted(found) == sorted(expected)
-    assert reader.latestOffset() == start
+    # It asks for the first end before anything else.
+    end = reader.latestOffset()
+    assert read(reader, reader.initialOffset(), end) == sorted(found)
+    expected = add(one_client, "a", *numbered(11, 10))
+    for first in (0, 4, 8):
+        start, end = end, reader.latestOffset()
+        assert read(reader, start, end) == expected[first : first + 4]
+    assert reader.latestOffset() == end
 
 
 def test_older_spark_goes_on_from_a_checkpoint_without_going_back(
@@ -81,6 +81,21 @@ def test_older_spark_goes_on_from_a_checkpoint_without_going_back(
     # Nobody has told it where the query was.
     reader = stream_reader(one_server, max_records_per_batch="4")
     assert read(reader, start, reader.latestOffset()) == sorted(later)
+
+
+def test_a_cap_divides_what_is_there(
+    spark: SparkSession, one_server: Server, one_client: redis.Redis
+) -> None:
+    expected = [entry for name in "abc" for entry in add(one_client, name, *numbered(1, 10))]
+    found: list[list[Entry]] = []
+    frame = streamed(spark, one_server, max_records_per_batch="8")
+    query = frame.writeStream.foreachBatch(lambda batch, _: found.append(entries(batch))).start()
+    try:
+        query.processAllAvailable()
+    finally:
+        query.stop()
+    assert sorted(chain(*found)) == sorted(expected)
+    assert max(len(batch) for batch in found) <= 8
 
 
 @pytest.mark.parametrize("cap", [None, "2", "7"])

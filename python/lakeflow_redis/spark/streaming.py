@@ -41,8 +41,7 @@ class RedisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def initialOffset(self) -> Offset:
         """Say where a new query begins: before everything."""
-        self._start = {}
-        return self._start
+        return {}
 
     def getDefaultReadLimit(self) -> ReadLimit:
         """Say what a micro-batch is to have at most, by `max_records_per_batch`."""
@@ -60,8 +59,8 @@ class RedisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             start = self._start
         most = self._most(limit)
         if start is None:
-            # A query that goes on from its checkpoint. Counted from the beginning, a cap would
-            # lead back to where the query was long ago.
+            # The first micro-batch of a run, perhaps of a query that goes on from its checkpoint.
+            # Counted from the beginning, a cap would lead back to where that was long ago.
             return self._table.latest_offset(None)
         if self._target is None:
             end = self._table.latest_offset(start, most)

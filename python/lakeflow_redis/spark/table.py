@@ -66,10 +66,10 @@ class SparkTable:
         found = self.connector.get_partitions(self.name, self.options, start, end)
         return [InputPartition(partition) for partition in found]
 
-    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+    def read(self, partition: InputPartition | None) -> Iterator[pa.RecordBatch]:
         """Read one partition, in record batches of just the schema that Spark wants."""
-        if partition.value is None:
-            # Spark makes one partition of none.
+        if partition is None or partition.value is None:
+            # Where there is no partition, Spark makes one, and Spark 4.0 does not even that.
             return
         schema = to_arrow(self.schema)
         records = self.connector.read_partition(self.name, partition.value, self.options)

@@ -1,7 +1,7 @@
 //! A part of a read, as JSON that another process takes.
 //!
-//! Of a table of keys `{"db": 0, "node": {…}, "share": {"bits": 7, "from": 0, "to": 16}, "table": "hashes",
-//! "version": 1}`, without `share` where it is all of a node's database; of `streams` `{"db": 0,
+//! Of a table of keys `{"cursors": {"bits": 7, "from": 0, "to": 16}, "db": 0, "node": {…}, "table": "hashes",
+//! "version": 1}`, without `cursors` where it is all of a node's database; of `streams` `{"db": 0,
 //! "ranges": [{"end": {…}, "key": "…", "start": {…}}], …}`; of `server_info` the `node` alone. It holds
 //! nothing that an option says: who reads it connects by its own.
 
@@ -9,26 +9,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, cut};
-use crate::plan::Stretch;
-use crate::scan::Share;
+use crate::plan::EntryRange;
+use crate::scan::CursorRange;
 use crate::tables::Origin;
 use crate::topology::Node;
 
 const VERSION: u64 = 1;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Partition {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub db: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<NodeThen>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ranges: Option<Vec<Stretch>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share: Option<Share>,
-    table: String,
-    version: u64,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Partition {
+    /// A node itself.
+    Server { node: NodeThen },
+    /// The keys of a node's database, or a part of them.
+    Keys {
+        node: NodeThen,
+        db: u32,
+        cursors: Option<CursorRange>,
+    },
+    /// Entries of a database's streams, wherever these are.
+    Entries { db: u32, ranges: Vec<EntryRange> },
 }
 
 /// A node, and what of it must not have changed since.
@@ -46,7 +45,7 @@ pub struct NodeThen {
 }
 
 impl NodeThen {
-    fn of(node: &Node) -> Self {
+    pub fn of(node: &Node) -> Self {
         let holding = node.state.holding.as_ref();
         NodeThen {
             epoch: node.state.epoch,
@@ -61,10 +60,10 @@ impl NodeThen {
         node.state.holding.is_none() || node.state.id == self.id
     }
 
-    /// Whether it has the same keys as then; one of its cursors is good for one process only.
-    pub fn check(&self, node: &Node, share: Option<Share>) -> Result<()> {
+    /// Whether it has the same keys as then. One of its cursors is good for one process only.
+    pub fn check(&self, node: &Node, by_cursor: bool) -> Result<()> {
         let now = NodeThen::of(node);
-        let what = if share.is_some() && now.run_id != self.run_id {
+        let what = if by_cursor && now.run_id != self.run_id {
             "another process answers, whose keys are in another order"
         } else if (&now.slots, now.epoch) != (&self.slots, self.epoch) {
             "it has other slots, or had meanwhile"
@@ -78,46 +77,49 @@ impl NodeThen {
     }
 }
 
+/// What is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cursors: Option<CursorRange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    db: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<NodeThen>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ranges: Option<Vec<EntryRange>>,
+    table: String,
+    version: u64,
+}
+
 impl Partition {
-    fn new(table: &str) -> Self {
-        Partition {
+    pub fn to_json(&self, table: &str) -> Value {
+        let empty = Written {
+            cursors: None,
             db: None,
             node: None,
             ranges: None,
-            share: None,
             table: table.to_owned(),
             version: VERSION,
-        }
-    }
-
-    /// A node itself.
-    pub fn of_server(table: &str, node: &Node) -> Self {
-        Partition {
-            node: Some(NodeThen::of(node)),
-            ..Partition::new(table)
-        }
-    }
-
-    /// The keys of a node's database, or a share of them.
-    pub fn of_keys(table: &str, node: &Node, db: u32, share: Option<Share>) -> Self {
-        Partition {
-            db: Some(db),
-            share,
-            ..Partition::of_server(table, node)
-        }
-    }
-
-    /// Ranges of a database's streams, wherever these are.
-    pub fn of_ranges(table: &str, db: u32, ranges: Vec<Stretch>) -> Self {
-        Partition {
-            db: Some(db),
-            ranges: Some(ranges),
-            ..Partition::new(table)
-        }
-    }
-
-    pub fn to_json(&self) -> Value {
-        json!(self)
+        };
+        json!(match self.clone() {
+            Partition::Server { node } => Written {
+                node: Some(node),
+                ..empty
+            },
+            Partition::Keys { node, db, cursors } => Written {
+                cursors,
+                db: Some(db),
+                node: Some(node),
+                ..empty
+            },
+            Partition::Entries { db, ranges } => Written {
+                db: Some(db),
+                ranges: Some(ranges),
+                ..empty
+            },
+        })
     }
 
     /// Reads a partition of a table.
@@ -128,31 +130,43 @@ impl Partition {
                 cut(&value.to_string())
             ))
         };
-        let partition = Partition::deserialize(value).map_err(|error| wrong(&error.to_string()))?;
-        if partition.version != VERSION {
+        let written = Written::deserialize(value).map_err(|error| wrong(&error.to_string()))?;
+        if written.version != VERSION {
             return Err(wrong(&format!(
                 "it has version {}, and this lakeflow-redis reads version {VERSION}",
-                partition.version
+                written.version
             )));
         }
-        if partition.table != table {
-            return Err(wrong(&format!("it is of table {}", partition.table)));
+        if written.table != table {
+            return Err(wrong(&format!("it is of table {}", written.table)));
         }
-        let has = (
-            partition.db.is_some(),
-            partition.node.is_some(),
-            partition.ranges.is_some(),
-        );
-        let expected = match origin {
-            Origin::Keys { .. } => (true, true, false),
-            Origin::Entries => (true, false, true),
-            Origin::Server => (false, true, false),
-        };
-        let shared = matches!(origin, Origin::Keys { .. });
-        match partition.share {
-            _ if has != expected => Err(wrong("it is of another kind of table")),
-            Some(share) if !shared || !share.is_valid() => Err(wrong("its share is none")),
-            _ => Ok(partition),
+        if !written.cursors.is_none_or(CursorRange::is_valid) {
+            return Err(wrong("its range of cursors is none"));
+        }
+        let Written {
+            cursors,
+            db,
+            node,
+            ranges,
+            ..
+        } = written;
+        match (origin, node, db, ranges, cursors) {
+            (Origin::Server, Some(node), None, None, None) => Ok(Partition::Server { node }),
+            (Origin::Keys { .. }, Some(node), Some(db), None, cursors) => {
+                Ok(Partition::Keys { node, db, cursors })
+            }
+            (Origin::Entries, None, Some(db), Some(ranges), None) => {
+                Ok(Partition::Entries { db, ranges })
+            }
+            _ => Err(wrong("it is of another kind of table")),
+        }
+    }
+
+    /// The database that it is of, where it is of one.
+    pub fn db(&self) -> Option<u32> {
+        match self {
+            Partition::Server { .. } => None,
+            Partition::Keys { db, .. } | Partition::Entries { db, .. } => Some(*db),
         }
     }
 }
@@ -169,15 +183,17 @@ mod tests {
     #[test]
     fn what_is_no_partition_is_refused() {
         let node = json!({"epoch": 0, "id": "", "run_id": "a"});
-        let share = json!({"bits": 3, "from": 0, "to": 4});
-        let good = json!({"db": 0, "node": node, "share": share, "table": "hashes", "version": 1});
-        let parsed = parse(&good, "hashes").unwrap();
-        assert_eq!(parsed.to_json(), good);
+        let cursors = json!({"bits": 3, "from": 0, "to": 4});
+        let good =
+            json!({"cursors": cursors, "db": 0, "node": node, "table": "hashes", "version": 1});
+        assert_eq!(parse(&good, "hashes").unwrap().to_json("hashes"), good);
         let range =
             json!({"key": "base64:/w==", "start": {"id": "0-0", "added": 3}, "end": {"id": "5-1"}});
         let ranges = json!({"db": 3, "ranges": [range], "table": "streams", "version": 1});
-        let parsed = parse(&ranges, "streams").unwrap();
-        assert_eq!(parsed.to_json(), ranges);
+        assert_eq!(
+            parse(&ranges, "streams").unwrap().to_json("streams"),
+            ranges
+        );
         for (table, change, value) in [
             ("hashes", "version", json!(2)),
             ("hashes", "version", json!(null)),
@@ -186,10 +202,10 @@ mod tests {
             ("hashes", "db", json!(-1)),
             ("hashes", "node", json!(null)),
             ("hashes", "ranges", json!([])),
-            ("hashes", "share", json!({"bits": 3, "from": 4, "to": 9})),
+            ("hashes", "cursors", json!({"bits": 3, "from": 4, "to": 9})),
             ("hashes", "more", json!(1)),
             ("streams", "ranges", json!([{"key": "k"}])),
-            ("streams", "share", share.clone()),
+            ("streams", "cursors", cursors.clone()),
             ("streams", "node", node.clone()),
         ] {
             let mut bad = if table == "hashes" { &good } else { &ranges }.clone();

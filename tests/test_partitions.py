@@ -99,11 +99,11 @@ def test_a_server_with_cursors_of_another_kind_is_not_divided() -> None:
     with peers.counting_cursors(STRANGE_KEYS) as port:
         connector = LakeflowConnect({"host": HOST, "port": str(port), "columns": "key_name"})
         [part] = partitions(connector, "strings", 8)
-        assert "share" not in part
-        # It does not go together with a share, either.
-        share = {"bits": 7, "from": 16, "to": 32}
+        assert "cursors" not in part
+        # It does not go together with a part of them, either.
+        cursors = {"bits": 7, "from": 16, "to": 32}
         with pytest.raises(ProtocolError):
-            rows_of(connector, "strings", [part | {"share": share}])
+            rows_of(connector, "strings", [part | {"cursors": cursors}])
 
 
 def test_another_process_reads_a_part(one_server: Server, one_client: redis.Redis) -> None:
@@ -321,7 +321,7 @@ def test_a_part_of_something_else_is_refused(one_connect: Connect, one_client: r
         ("hashes", part),
         ("strings", part | {"version": 2}),
         ("strings", part | {"more": 1}),
-        ("strings", part | {"share": {"bits": 3, "from": 8, "to": 9}}),
+        ("strings", part | {"cursors": {"bits": 3, "from": 8, "to": 9}}),
         ("strings", {}),
         ("strings", {"scanned_at": 1}),
         ("strings", "part"),
@@ -386,6 +386,29 @@ def test_slots_that_move_after_a_read_was_divided_are_an_error(one_cluster: Clus
             refused += 1
     assert refused == 2
     assert len(rows_of(connector, "strings", partitions(connector, "strings"))) == 3
+
+
+def test_a_slot_that_is_just_moving_is_in_no_two_parts(one_cluster: Cluster) -> None:
+    one_cluster.flush()
+    keys = Keys.make(small=3_000, large=0)
+    fill(one_cluster, keys)
+    connector = LakeflowConnect(one_cluster.options())
+    parts = {part["node"]["id"]: part for part in partitions(connector, "keys")}
+    infos = partitions(connector, "server_info")
+    source, target, *_ = one_cluster.primaries()
+    moving = Counter(one_cluster.slot_of(name) for name in in_cluster(keys))
+    slot = max(source.myself().slots, key=lambda slot: moving[slot])
+    found = names_of(rows_of(connector, "keys", [parts.pop(source.id())]))
+    one_cluster.open_slot(slot, target, moving[slot])
+    try:
+        found += names_of(rows_of(connector, "keys", parts.values()))
+        assert found == in_cluster(keys)
+        with pytest.raises(TopologyChangedError):
+            partitions(connector, "keys")
+        # What is about servers minds no slots.
+        assert all(rows_of(connector, "server_info", infos))
+    finally:
+        one_cluster.close_slot(slot)
 
 
 def test_slots_that_move_while_a_part_is_read_are_an_error(one_cluster: Cluster) -> None:

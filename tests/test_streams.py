@@ -221,9 +221,10 @@ def test_the_offset_has_one_position_for_each_key(
     client.xadd(b"\xff", {"f": "v"}, "7-0")
     client.xadd("base64:x", {"f": "v"}, "8-0")
 
-    def position(entry_id: str, added: int) -> dict[str, object]:
-        counted = {"added": added, "since": 0} if server.flavour.has_entries_added else {}
-        return counted | {"id": entry_id}
+    def position(entry_id: str, added: int, first: str) -> dict[str, object]:
+        counted = {"added": added, "since": 0}
+        began = counted if server.flavour.has_entries_added else {"first": first}
+        return began | {"id": entry_id}
 
     records, offset = connect(value_type="binary").read_table("streams")
     assert len(records) == 4
@@ -231,9 +232,9 @@ def test_the_offset_has_one_position_for_each_key(
         "servers": [client.info("server")["run_id"][:8]],
         "streams": {
             "0": {
-                "a": position("2-3", 2),
-                "base64:/w==": position("7-0", 1),
-                "base64:YmFzZTY0Ong=": position("8-0", 1),
+                "a": position("2-3", 2, "1-1"),
+                "base64:/w==": position("7-0", 1, "7-0"),
+                "base64:YmFzZTY0Ong=": position("8-0", 1, "8-0"),
             }
         },
         "table": "streams",

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The id of a stream's entry; ordered as Redis orders them, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct EntryId {
     pub ms: u64,
@@ -15,6 +17,10 @@ pub struct EntryId {
 impl EntryId {
     /// Before every entry: no stream holds it.
     pub const MIN: EntryId = EntryId { ms: 0, seq: 0 };
+
+    pub fn is_min(&self) -> bool {
+        *self == EntryId::MIN
+    }
 
     /// After all ids of before a moment; MIN where there are none.
     pub fn before(ms: u64) -> EntryId {

@@ -5,7 +5,8 @@
 //!
 //! `servers` are the processes that were read, by the beginning of their `run_id`; left out where it
 //! is not known. `added` is the stream's `entries-added` (Redis 7.0+), left out where it is not known, and
-//! `since`, of a stream that an earlier offset does not have, what it was before the first entry that was read. A key
+//! `since`, of a stream that an earlier offset does not have, what it was before the first entry that was read,
+//! or `first`, that entry, where that is not known; with `after` where that read had a lower bound. A key
 //! that is not UTF-8 is written as `base64:…`. Keys are sorted, as Spark compares the text.
 
 mod entry_id;
@@ -29,6 +30,12 @@ pub struct Position {
     /// Entries ever added up to `id`, where the server tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<u64>,
+    /// Where a read that began with the stream did so: at its beginning, or after a bound.
+    #[serde(default, skip_serializing_if = "EntryId::is_min")]
+    pub after: EntryId,
+    /// The first entry of such a read where it is not known how many it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<EntryId>,
     pub id: EntryId,
     /// Entries that had been added before the first one that was read, where the read that came to
     /// this position began with the stream: so many less are to come when it is repeated.
@@ -40,6 +47,8 @@ impl Position {
     pub fn new(id: EntryId, added: Option<u64>) -> Position {
         Position {
             added,
+            after: EntryId::MIN,
+            first: None,
             id,
             since: None,
         }
@@ -86,6 +95,23 @@ impl Start {
         match self {
             Start::Positions(reached) => reached.databases.get(&db),
             Start::Beginning | Start::After(_) => None,
+        }
+    }
+
+    /// The databases in which it has positions.
+    pub fn databases(&self) -> Vec<u32> {
+        match self {
+            Start::Positions(reached) => reached.databases.keys().copied().collect(),
+            Start::Beginning | Start::After(_) => Vec::new(),
+        }
+    }
+
+    /// Where a read came to: this, where nothing came to any stream. That another process was read is
+    /// nothing new then.
+    pub fn unless_changed(&self, end: &Reached) -> Reached {
+        match self {
+            Start::Positions(start) if start.databases == end.databases => start.clone(),
+            _ => end.clone(),
         }
     }
 

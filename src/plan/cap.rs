@@ -9,7 +9,7 @@ use crate::offset::{EntryId, Position};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
-use crate::tables::{Key, Outcome, Piece, after_page, entry_head, fetch_entries};
+use crate::tables::{Check, Key, Outcome, Piece, after_page, entry_head, fetch_entries};
 use crate::topology::Node;
 use crate::visit::{Visitor, Wants, Work, visit_once};
 
@@ -35,7 +35,7 @@ pub fn cap(
         for index in &turn {
             let range = &ranges[*index];
             let after = reached[*index].map_or(range.after(), |reached| reached.position.id);
-            let piece = range.piece(after, range.through.id, share, None);
+            let piece = range.piece(after, range.through.id, share, Check::Nothing);
             pieces.entry(range.place).or_default().push(piece);
         }
         let mut counts = BTreeMap::new();
@@ -70,7 +70,12 @@ pub fn cap(
 }
 
 /// How many entries ranges have, and the last id of each.
-fn count(node: &mut Node, db: u32, pieces: Vec<Piece>, options: &ReadOptions) -> Result<Counts> {
+pub fn count(
+    node: &mut Node,
+    db: u32,
+    pieces: Vec<Piece>,
+    options: &ReadOptions,
+) -> Result<Counts> {
     node.connection.select(db)?;
     let mut visitor = CountEntries::default();
     let work = Work::pieces(pieces);

@@ -22,15 +22,20 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// That of a stream which ends before a position that was read, or planned.
+    pub fn behind(known: Option<bool>) -> Loss {
+        match known {
+            Some(false) => Loss::WentBack,
+            _ => Loss::Older,
+        }
+    }
+
     /// What was lost of a stream, as far as the server tells.
     ///
     /// `known` is whether this process was read before; None where nobody can say.
     pub fn of(read: Position, now: &Reach, known: Option<bool>) -> Option<Loss> {
         if now.position.id < read.id {
-            return Some(match known {
-                Some(false) => Loss::WentBack,
-                _ => Loss::Older,
-            });
+            return Some(Loss::behind(known));
         }
         let (then, now_added) = (read.added?, now.position.added?);
         let Some(added) = now_added.checked_sub(then) else {
@@ -130,6 +135,29 @@ impl Loss {
             at(read),
         )
     }
+}
+
+/// A planned stream that cannot be read any more: an error, or where that is accepted a gap.
+pub fn report_unread(
+    key: &[u8],
+    why: &str,
+    options: &ReadOptions,
+    receipt: &Receipt,
+) -> Result<()> {
+    if options.fail_on_data_loss {
+        return Err(Error::DataLoss(format!(
+            "stream {} {why}, with entries that the read had planned; option \
+             `fail_on_data_loss=false` goes on without them",
+            show(key)
+        )));
+    }
+    receipt.gap(Gap {
+        key: key.to_vec(),
+        why: Loss::Gone.name(),
+        after: None,
+        entries: None,
+    });
+    Ok(())
 }
 
 #[cfg(test)]

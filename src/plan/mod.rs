@@ -2,9 +2,10 @@
 //! fixed before the first row.
 
 mod cap;
+mod divide;
+mod entry_range;
 mod loss;
 mod reach;
-mod stretch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +14,14 @@ use crate::error::{Error, Result};
 use crate::offset::{EntryId, Position, Positions, Start};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
-use crate::tables::{At, Piece, Short};
+use crate::tables::{At, Check, Piece, Short};
 use crate::topology::{Node, Role};
 
-use cap::cap;
+use cap::{cap, count};
+pub use divide::divide;
+pub use entry_range::{EntryRange, pieces};
 use loss::Loss;
-pub use stretch::{Stretch, divide, pieces};
+pub use loss::report_unread;
 
 use reach::{Reach, reach_of, scan_reach, unread_positions};
 
@@ -60,6 +63,9 @@ struct Range {
     start: Option<Position>,
     /// Whether no earlier read has come to this stream.
     fresh: bool,
+    /// Its first entry, where no earlier read has come to the stream and it is not known how many
+    /// entries came before.
+    first: Option<EntryId>,
     through: Position,
     /// Entries ever added up to the range, where all that came since are there.
     added_before: Option<u64>,
@@ -76,15 +82,14 @@ impl Range {
         self.start.map_or(EntryId::MIN, |position| position.id)
     }
 
-    /// What reads so many entries after one id, through another, of which so many are there.
-    fn piece(&self, after: EntryId, through: EntryId, left: u64, due: Option<u64>) -> Piece {
+    /// What reads so many entries after one id, through another.
+    fn piece(&self, after: EntryId, through: EntryId, left: u64, check: Check) -> Piece {
         let at = At::Entries {
             after,
             through,
             left,
             start: self.after(),
-            due,
-            first: None,
+            check,
         };
         Piece {
             each: self.each,
@@ -96,13 +101,17 @@ impl Range {
 /// The id after which a read of streams begins, whatever was read: of the options, and of a start that
 /// is for all streams.
 pub fn bound(options: &ReadOptions, start: &Start) -> EntryId {
-    let of_options = options
-        .start_timestamp
-        .map_or(EntryId::MIN, EntryId::before);
     match start {
-        Start::After(id) => of_options.max(*id),
-        Start::Beginning | Start::Positions(_) => of_options,
+        Start::After(id) => first_moment(options).max(*id),
+        Start::Beginning | Start::Positions(_) => first_moment(options),
     }
+}
+
+/// The id after which the options let entries through.
+fn first_moment(options: &ReadOptions) -> EntryId {
+    options
+        .start_timestamp
+        .map_or(EntryId::MIN, EntryId::before)
 }
 
 /// Finds out what there is to read of one place from an offset on.
@@ -114,9 +123,11 @@ pub fn draft(
     receipt: &Arc<Receipt>,
 ) -> Result<Draft> {
     let db = place.db;
+    let bound = bound(options, start);
     let now = scan_reach(node, db, options, receipt)?;
     let mut end = unread_positions(node, start.positions(db), &now, options, receipt)?;
     let mut ranges = Vec::new();
+    let mut firsts = BTreeMap::new();
     for (key, reach) in now {
         let last = reach.position;
         let read = start.positions(db).and_then(|all| all.get(&key).copied());
@@ -132,11 +143,7 @@ pub fn draft(
             end.insert(key, read);
             continue;
         }
-        let mut begin = match start {
-            Start::Beginning => None,
-            Start::After(id) => Some(Position::new(*id, None)),
-            Start::Positions(_) => read,
-        };
+        let mut begin = read;
         if let Some(read) = read
             && let Some(loss) = Loss::of(read, &reach, start.knows(&node.server.run_id))
         {
@@ -144,11 +151,8 @@ pub fn draft(
             begin = loss.resume(read);
         }
         let read = read.and(begin);
-        if let Some(ms) = options.start_timestamp {
-            let id = EntryId::before(ms);
-            if begin.map_or(EntryId::MIN, |begin| begin.id) < id {
-                begin = Some(Position::new(id, None));
-            }
+        if begin.map_or(EntryId::MIN, |begin| begin.id) < bound {
+            begin = Some(Position::new(bound, None));
         }
         let through = match options.end_timestamp.map(EntryId::before) {
             Some(id) if id < last.id => Position::new(id, None),
@@ -160,12 +164,14 @@ pub fn draft(
             entries: entries_after(begin, &reach).filter(|_| through == last),
             start: begin,
             fresh: read.is_none(),
+            first: None,
             key,
             through,
             length: reach.length,
             each: reach.each(),
         };
         if range.after() < range.through.id {
+            firsts.extend(reach.first.map(|first| (range.key.clone(), first)));
             ranges.push(range);
         } else {
             // What was read already is not to come again, and the stream does not reach further. An offset
@@ -181,7 +187,39 @@ pub fn draft(
             end.insert(range.key, furthest);
         }
     }
+    find_firsts(node, db, &mut ranges, &firsts, options)?;
     Ok(Draft { place, ranges, end })
+}
+
+/// Finds the first entries of ranges with which a stream is begun, and of which it is not known how many
+/// entries they have: given are those of the streams.
+fn find_firsts(
+    node: &mut Node,
+    db: u32,
+    ranges: &mut [Range],
+    firsts: &BTreeMap<Vec<u8>, EntryId>,
+    options: &ReadOptions,
+) -> Result<()> {
+    let mut sought = Vec::new();
+    for range in &mut *ranges {
+        if !range.fresh || range.added_before.is_some() {
+            continue;
+        }
+        match firsts.get(&range.key) {
+            Some(first) if *first > range.after() => range.first = Some(*first),
+            Some(_) => sought.push(range.piece(range.after(), range.through.id, 1, Check::Nothing)),
+            None => {}
+        }
+    }
+    if sought.is_empty() {
+        return Ok(());
+    }
+    let found = count(node, db, sought, options)?;
+    for range in ranges {
+        let found = found.get(range.key.as_slice());
+        range.first = range.first.or(found.map(|(_, first)| *first));
+    }
+    Ok(())
 }
 
 /// How far a range is to be read.
@@ -224,13 +262,21 @@ pub fn plans(
             continue;
         };
         if let Some(Reached { position, entries }) = reached {
-            let piece = range.piece(range.after(), position.id, u64::MAX, entries);
+            let piece = range.piece(range.after(), position.id, u64::MAX, Check::of(entries));
             plan.pieces.push(piece);
         }
         // A stream whose turn has not come stays where it was.
         if let Some(Reached { position, .. }) = reached {
             let since = range.added_before.filter(|_| range.fresh);
-            plan.end.insert(range.key, Position { since, ..position });
+            let begun = since.is_some() || range.first.is_some();
+            let after = begun.then(|| range.after()).unwrap_or_default();
+            let position = Position {
+                after,
+                first: range.first,
+                since,
+                ..position
+            };
+            plan.end.insert(range.key, position);
         } else if let Some(start) = range.start {
             let added = start.added.or(range.added_before);
             plan.end.insert(range.key, Position { added, ..start });

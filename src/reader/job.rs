@@ -1,6 +1,6 @@
 //! What is to be read: the tables, the nodes, and of each node its databases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,8 +28,8 @@ pub struct Job {
     /// How long to look for servers that are just changing.
     pub patience: Duration,
     pub(super) tables: Vec<Target>,
-    /// Whether it is not a part of a read that others read the rest of.
-    pub whole: bool,
+    /// Whether others read the rest of what it is a part of.
+    pub is_part: bool,
     pub databases: Databases,
     /// Unix seconds.
     scanned_at: i64,
@@ -81,8 +81,8 @@ impl Job {
         let (crews, ends) = job.plan(nodes, cancel)?;
         job.tell_warnings();
         let offsets = job.tables.iter().zip(&ends);
-        let offsets = offsets.map(|(target, ends)| match target.start {
-            Some(_) => offset::streams(ends),
+        let offsets = offsets.map(|(target, ends)| match &target.start {
+            Some(start) => offset::streams(&start.unless_changed(ends)),
             None => offset::snapshot(job.scanned_at),
         });
         let offsets = offsets.collect();
@@ -144,7 +144,7 @@ impl Job {
             topology,
             read,
             tables: targets,
-            whole: true,
+            is_part: false,
             databases,
             scanned_at,
         };
@@ -176,8 +176,19 @@ impl Job {
     pub fn databases_of(&self, node: &Node) -> Vec<u32> {
         match &self.databases {
             Databases::These(numbers) => numbers.clone(),
-            Databases::All if node.server.databases.is_empty() => vec![0],
-            Databases::All => node.server.databases.keys().copied().collect(),
+            Databases::All => {
+                let mut numbers: BTreeSet<u32> = node.server.databases.keys().copied().collect();
+                // One whose streams are all gone is not there any more.
+                let starts = self
+                    .tables
+                    .iter()
+                    .filter_map(|target| target.start.as_ref());
+                numbers.extend(starts.flat_map(Start::databases));
+                if numbers.is_empty() {
+                    numbers.insert(0);
+                }
+                numbers.into_iter().collect()
+            }
         }
     }
 

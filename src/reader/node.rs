@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use super::Message;
 use super::job::{Job, Share};
 use crate::columns::{Constant, Mark, Rows};
-use crate::error::{Error, Result, show};
+use crate::error::{Error, Result};
 use crate::options::ReadOptions;
-use crate::receipt::{Count, Gap, Receipt};
+use crate::plan::report_unread;
+use crate::receipt::{Count, Receipt};
 use crate::resp::{Commands, Replies};
 use crate::tables::{At, Context, Origin, Outcome, Piece, Size, Spec, Table};
 use crate::topology::Node;
@@ -77,19 +78,14 @@ pub fn read_share(
 }
 
 /// Appends every key's rows.
-struct TableVisitor {
+struct TableVisitor<'a> {
     task: Task,
     rows: Rows,
-    fail_on_data_loss: bool,
+    read: &'a ReadOptions,
 }
 
-impl TableVisitor {
-    fn new(
-        place: usize,
-        task: Task,
-        read: &ReadOptions,
-        sender: &SyncSender<Message>,
-    ) -> TableVisitor {
+impl<'a> TableVisitor<'a> {
+    fn new(place: usize, task: Task, read: &'a ReadOptions, sender: &SyncSender<Message>) -> Self {
         let spec = task.table.spec();
         let (batches, held_up) = (sender.clone(), task.held_up.clone());
         // Nobody to hand a batch to means that the reader was dropped.
@@ -109,36 +105,23 @@ impl TableVisitor {
         );
         TableVisitor {
             rows: rows.with_constants(task.constants.clone()),
-            fail_on_data_loss: read.fail_on_data_loss,
+            read,
             task,
         }
     }
 }
 
-impl TableVisitor {
+impl TableVisitor<'_> {
     /// A key that was there a moment ago. Of a snapshot it is counted in the receipt, and no more.
     fn unread(&self, key: &[u8], why: &str) -> Result<()> {
         match self.task.table.spec().origin {
-            Origin::Entries if self.fail_on_data_loss => Err(Error::DataLoss(format!(
-                "stream {} {why}, with entries that the read had planned; option \
-                 `fail_on_data_loss=false` goes on without them",
-                show(key)
-            ))),
-            Origin::Entries => {
-                self.task.context.receipt.gap(Gap {
-                    key: key.to_vec(),
-                    why: "gone",
-                    after: None,
-                    entries: None,
-                });
-                Ok(())
-            }
+            Origin::Entries => report_unread(key, why, self.read, &self.task.context.receipt),
             Origin::Keys { .. } | Origin::Server => Ok(()),
         }
     }
 }
 
-impl Visitor for TableVisitor {
+impl Visitor for TableVisitor<'_> {
     fn table(&self) -> &'static str {
         self.task.table.spec().name
     }
@@ -211,7 +194,7 @@ impl Visitor for TableVisitor {
     }
 }
 
-impl InPages for TableVisitor {
+impl InPages for TableVisitor<'_> {
     fn take_page(
         &mut self,
         piece: &mut Piece,

@@ -1,20 +1,20 @@
 //! A read that is divided for a distributed engine, and one of its parts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
 use super::job::{Crew, Job};
 use super::{Reader, Wanted, start_reading};
-use crate::connection::Cancel;
+use crate::connection::{Cancel, Connection};
 use crate::error::{Error, Result};
-use crate::offset::{self, Start};
+use crate::offset::{self, Positions, Start};
 use crate::options::Options;
-use crate::partition::Partition;
-use crate::plan::{self, Stretch};
-use crate::scan::Share;
+use crate::partition::{NodeThen, Partition};
+use crate::plan::{self, EntryRange};
+use crate::scan::CursorRange;
 use crate::tables::{self, Origin};
-use crate::topology::{Node, slot_of};
+use crate::topology::Node;
 use crate::visit::{Earlier, Known};
 
 /// Keys that are asked for to see how a server's cursors go.
@@ -55,30 +55,31 @@ pub fn partitions(
                     (job, nodes, given.clone())
                 }
             };
-            of_streams(&job, nodes, spec.name, &end)?
+            of_streams(&job, nodes, &end)?
         }
         Origin::Keys { .. } => {
             offset::check_snapshot(end, spec.name)?;
             let (job, nodes) = Job::connect(&wanted, options, cancel)?;
             Job::check_closed(&nodes)?;
-            of_keys(&job, nodes, spec.name)?
+            of_keys(&job, nodes)?
         }
         Origin::Server => {
             offset::check_snapshot(end, spec.name)?;
             let (_, nodes) = Job::connect(&wanted, options, cancel)?;
-            let servers = nodes.iter();
-            servers
-                .map(|node| Partition::of_server(spec.name, node))
-                .collect()
+            let servers = nodes.iter().map(|node| Partition::Server {
+                node: NodeThen::of(node),
+            });
+            servers.collect()
         }
     };
-    Ok(partitions.iter().map(Partition::to_json).collect())
+    let written = partitions.iter().map(|one| one.to_json(spec.name));
+    Ok(written.collect())
 }
 
 /// What came to streams between two offsets, by the node where they are.
-fn of_streams(job: &Job, nodes: Vec<Node>, table: &str, end: &Value) -> Result<Vec<Partition>> {
-    let reached = match offset::parse_streams(end, &job.databases)? {
-        Start::Positions(reached) => reached,
+fn of_streams(job: &Job, nodes: Vec<Node>, end: &Value) -> Result<Vec<Partition>> {
+    let end = match offset::parse_streams(end, &job.databases)? {
+        end @ Start::Positions(_) => end,
         // As Spark asks before there is anything.
         Start::Beginning => return Ok(Vec::new()),
         Start::After(_) => {
@@ -91,64 +92,98 @@ fn of_streams(job: &Job, nodes: Vec<Node>, table: &str, end: &Value) -> Result<V
     };
     let start = job.start();
     let bound = plan::bound(&job.read, start);
+    let databases: BTreeSet<u32> = [start, &end]
+        .into_iter()
+        .flat_map(Start::databases)
+        .collect();
+    let none = Positions::new();
     let mut partitions = Vec::new();
     for mut node in nodes {
-        for (db, positions) in &reached.databases {
-            let read = start.positions(*db);
-            let here = positions.iter().filter(|(key, _)| node.owns(key));
-            let stretches = here.filter_map(|(key, end)| {
-                let read = read.and_then(|read| read.get(key)).copied();
-                Stretch::between(key, read, *end, bound)
+        let known = start.knows(&node.server.run_id);
+        for db in &databases {
+            let read = start.positions(*db).unwrap_or(&none);
+            let reached = end.positions(*db).unwrap_or(&none);
+            // One that the end does not know was gone when that was planned.
+            let keys: BTreeSet<&Vec<u8>> = read.keys().chain(reached.keys()).collect();
+            let here = keys.into_iter().filter(|key| node.owns(key));
+            let ranges = here.filter_map(|key| {
+                let (read, end) = (read.get(key).copied(), reached.get(key).copied());
+                EntryRange::between(key, read, end, bound, known)
             });
-            let stretches = stretches.collect();
-            let parts = plan::divide(&mut node, *db, stretches, &job.read);
-            let parts = parts.map_err(|error| error.at(&node.name))?;
-            let parts = parts.into_iter();
-            partitions.extend(parts.map(|ranges| Partition::of_ranges(table, *db, ranges)));
+            let ranges = ranges.collect();
+            let parts = plan::divide(&mut node, *db, ranges, &job.read);
+            let parts = parts.map_err(|error| error.at(&node.name))?.into_iter();
+            partitions.extend(parts.map(|ranges| Partition::Entries { db: *db, ranges }));
         }
     }
     Ok(partitions)
 }
 
 /// The keys of each database of each node, divided by the order of SCAN's cursors.
-fn of_keys(job: &Job, nodes: Vec<Node>, table: &str) -> Result<Vec<Partition>> {
+fn of_keys(job: &Job, nodes: Vec<Node>) -> Result<Vec<Partition>> {
     let mut partitions = Vec::new();
     for mut node in nodes {
         for db in job.databases_of(&node) {
-            let shares = shares(job, &mut node, db).map_err(|error| error.at(&node.name))?;
-            match shares.is_empty() {
-                true => partitions.push(Partition::of_keys(table, &node, db, None)),
-                false => {
-                    let of_share = |share| Partition::of_keys(table, &node, db, Some(share));
-                    partitions.extend(shares.into_iter().map(of_share));
-                }
+            let ranges = cursor_ranges(job, &mut node, db).map_err(|error| error.at(&node.name))?;
+            let of_range = |cursors| Partition::Keys {
+                node: NodeThen::of(&node),
+                db,
+                cursors,
+            };
+            match ranges.is_empty() {
+                true => partitions.push(of_range(None)),
+                false => partitions.extend(ranges.into_iter().map(Some).map(of_range)),
             }
         }
     }
     Ok(partitions)
 }
 
-/// The shares of a node's database, where it is to be divided and its cursors are known to allow it.
-fn shares(job: &Job, node: &mut Node, db: u32) -> Result<Vec<Share>> {
+/// How to divide a node's database, where that is wanted, and can be done.
+fn cursor_ranges(job: &Job, node: &mut Node, db: u32) -> Result<Vec<CursorRange>> {
     node.connection.select(db)?;
-    // The nodes of a cluster are shares already, and newer ones have a table a slot.
+    // The nodes of a cluster are parts already, and newer ones have a table a slot.
     if job.topology.is_sharded() {
         return Ok(Vec::new());
     }
     let keys = node.server.databases.get(&db);
-    let shares = Share::divide(keys.map_or(0, |known| known.keys), job.read.partitions);
+    let ranges = CursorRange::divide(keys.map_or(0, |known| known.keys), job.read.partitions);
+    if ranges.is_empty() || !has_transactions(&mut node.connection)? {
+        return Ok(Vec::new());
+    }
     let mut named: HashSet<Vec<u8>> = HashSet::new();
-    for share in &shares {
+    for range in &ranges {
         let mut command = redis::cmd("SCAN");
-        command.arg(share.begin()).arg("COUNT").arg(TRIED_KEYS);
+        command.arg(range.begin()).arg("COUNT").arg(TRIED_KEYS);
         let (next, keys): (u64, HashSet<Vec<u8>>) = node.connection.query(&command)?;
-        let strange = !share.goes_on(next) || !Share::in_order(share.begin(), next);
+        let strange = !range.goes_on(next) || !CursorRange::in_order(range.begin(), next);
         if strange || !named.is_disjoint(&keys) {
             return Ok(Vec::new());
         }
         named.extend(keys);
     }
-    Ok(shares)
+    Ok(ranges)
+}
+
+/// Whether the user may send what cuts a page at the end of a range.
+fn has_transactions(connection: &mut Connection) -> Result<bool> {
+    let mut allowed = true;
+    for command in ["MULTI", "EXEC"] {
+        let answer: Result<redis::Value> = connection.query(&redis::cmd(command));
+        match answer {
+            Err(Error::PermissionDenied { .. } | Error::Refused { .. }) => allowed = false,
+            answer => drop(answer?),
+        }
+    }
+    if !allowed {
+        // Where only one of them is refused.
+        let answer: Result<redis::Value> = connection.query(&redis::cmd("DISCARD"));
+        answer.map(drop).or_else(|error| match error.is_refusal() {
+            true => Ok(()),
+            false => Err(error),
+        })?;
+    }
+    Ok(allowed)
 }
 
 /// Reads one of the parts.
@@ -160,7 +195,7 @@ pub fn read_partition(
 ) -> Result<Reader> {
     let spec = tables::table(table)?.spec();
     let partition = Partition::parse(partition, spec.name, &spec.origin)?;
-    if let Some(db) = partition.db
+    if let Some(db) = partition.db()
         && !options.databases()?.includes(db)
     {
         return Err(Error::Configuration(format!(
@@ -169,64 +204,74 @@ pub fn read_partition(
     }
     let start = &Value::Null;
     let (mut job, nodes) = Job::connect(&[Wanted { table, start }], options, cancel)?;
-    job.whole = false;
-    // That of a server itself is any.
-    let db = partition.db.unwrap_or_default();
-    let mut crews = match (&partition.ranges, &partition.node) {
-        (Some(ranges), _) => job.crews_of_ranges(nodes, db, ranges)?,
-        (None, Some(then)) => {
-            let node = nodes.into_iter().find(|node| then.is(node));
-            let node = node.ok_or_else(|| {
-                Error::TopologyChanged(
-                    "a node that the read was divided by is not there any more; divide it again"
-                        .to_owned(),
-                )
-            })?;
-            then.check(&node, partition.share)?;
-            Job::check_closed(std::slice::from_ref(&node))?;
-            vec![job.crew_of(node, db, partition.share)?]
+    let crews = match &partition {
+        Partition::Server { node } => {
+            let mut crews = vec![job.crew_of(find(nodes, node)?, 0)?];
+            job.add_servers(&mut crews);
+            crews
         }
-        (None, None) => Vec::new(),
+        Partition::Keys { node, db, cursors } => {
+            job.is_part = true;
+            let found = find(nodes, node)?;
+            node.check(&found, cursors.is_some())?;
+            Job::check_closed([&found])?;
+            let mut crew = job.crew_of(found, *db)?;
+            for (share, range) in crew.shares.iter_mut().zip(cursors) {
+                share.work.narrow(*range);
+            }
+            vec![crew]
+        }
+        Partition::Entries { db, ranges } => {
+            job.is_part = true;
+            job.crews_of_ranges(nodes, *db, ranges)?
+        }
     };
-    job.add_servers(&mut crews);
     job.tell_warnings();
     start_reading(job, crews)
 }
 
+fn find(nodes: Vec<Node>, then: &NodeThen) -> Result<Node> {
+    let node = nodes.into_iter().find(|node| then.is(node));
+    node.ok_or_else(|| {
+        Error::TopologyChanged(
+            "a node that the read was divided by is not there any more; divide it again".to_owned(),
+        )
+    })
+}
+
 impl Job {
-    /// A node, with a part of one of its databases.
-    fn crew_of(&self, mut node: Node, db: u32, share: Option<Share>) -> Result<Crew> {
+    /// A node with one of its databases.
+    fn crew_of(&self, mut node: Node, db: u32) -> Result<Crew> {
         let holding = node.state.holding.clone();
         let known = Known::new(holding.clone(), Earlier::default());
         let selected = node.connection.select(db);
         selected.map_err(|error| error.at(&node.name))?;
-        let mut of_db = self.share(&node, 1, db, known);
-        if let Some(share) = share {
-            of_db.work.narrow(share);
-        }
+        let shares = vec![self.share(&node, 1, db, known)];
         Ok(Crew {
             node,
             holding,
-            shares: vec![of_db],
+            shares,
         })
     }
 
     /// The nodes where streams are of which ranges are to be read.
-    fn crews_of_ranges(&self, nodes: Vec<Node>, db: u32, ranges: &[Stretch]) -> Result<Vec<Crew>> {
+    fn crews_of_ranges(
+        &self,
+        nodes: Vec<Node>,
+        db: u32,
+        ranges: &[EntryRange],
+    ) -> Result<Vec<Crew>> {
         Job::check_closed(&nodes)?;
         let mut crews = Vec::new();
         for node in nodes {
-            let here = |range: &&Stretch| {
-                let holding = node.state.holding.as_ref();
-                holding.is_none_or(|holding| holding.owned.contains(slot_of(&range.key)))
-            };
-            let here: Vec<&Stretch> = ranges.iter().filter(here).collect();
+            let here = ranges.iter().filter(|range| node.owns(&range.key));
+            let here: Vec<&EntryRange> = here.collect();
             if here.is_empty() {
                 continue;
             }
-            let mut crew = self.crew_of(node, db, None)?;
-            for share in &mut crew.shares {
-                let receipt = &self.tables[0].receipt;
+            let mut crew = self.crew_of(node, db)?;
+            for (share, target) in crew.shares.iter_mut().zip(&self.tables) {
+                let receipt = &target.receipt;
                 let pieces = plan::pieces(&mut crew.node, db, &here, &self.read, receipt);
                 let pieces = pieces.map_err(|error| error.at(&crew.node.name))?;
                 share.work.add(pieces);

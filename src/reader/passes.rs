@@ -64,7 +64,7 @@ pub fn read(
             Pass::Whole => return job.check_streams(&mut crews),
             Pass::Failed(error) => return Err(error),
             // Others read the rest, and know nothing of what went from here.
-            Pass::Changed(error, _) if !job.whole => {
+            Pass::Changed(error, _) if job.is_part => {
                 return Err(of_change(error, job).at("divide the read again"));
             }
             Pass::Changed(error, _) if pass == PASSES => return Err(of_change(error, job)),
@@ -104,7 +104,8 @@ fn read_pass(
     cancel: &Cancel,
 ) -> Pass {
     let mut ends = read_nodes(job, crews, sender, cancel);
-    if ends.iter().all(|end| end.outcome.is_ok()) {
+    // Of a part, the keys that have just come here were read where they come from, or will be refused there.
+    if !job.is_part && ends.iter().all(|end| end.outcome.is_ok()) {
         ends.extend(read_arrived(job, crews, sender, cancel));
     }
     let clean = ends.iter().all(|end| end.clean);

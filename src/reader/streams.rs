@@ -131,11 +131,10 @@ impl Job {
             let mut nodes: Vec<&mut Node> = crews.iter_mut().map(|crew| &mut crew.node).collect();
             for plan in plan::plans(drafts, &mut nodes, &self.read)? {
                 let Place { node, db } = plan.place;
-                ends[table]
-                    .databases
-                    .entry(db)
-                    .or_default()
-                    .extend(plan.end);
+                if !plan.end.is_empty() {
+                    let positions = ends[table].databases.entry(db).or_default();
+                    positions.extend(plan.end);
+                }
                 let mut shares = crews[node].shares.iter_mut();
                 if let Some(share) = shares.find(|share| share.db == db) {
                     let pieces = plan.pieces.into_iter();

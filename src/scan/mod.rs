@@ -1,9 +1,9 @@
 //! Naming a node's keys: SCAN, one page after the other, and names that are given.
 
+mod cursor_range;
 mod glob;
 mod listing;
 mod select;
-mod share;
 
 use std::collections::HashSet;
 
@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::resp::{Commands, Replies};
 use crate::tables::Key;
 
+pub use cursor_range::CursorRange;
 pub use listing::Listing;
 pub use select::{Select, What, selects, types_of};
-pub use share::Share;
 
 /// A scan under way.
 pub struct Scan {
@@ -25,8 +25,8 @@ pub struct Scan {
     /// Whether the server is to filter by the type that is wanted.
     by_type: bool,
     /// The part of the keyspace that it goes through; None for all.
-    share: Option<Share>,
-    /// Whether the next page is cut where the share ends, which takes a transaction.
+    range: Option<CursorRange>,
+    /// Whether the next page is cut where the range ends, which takes a transaction.
     cut: bool,
     /// Names that each page has at the least, if there are as many.
     count: u64,
@@ -40,16 +40,16 @@ impl Scan {
             done: false,
             select,
             by_type,
-            share: None,
+            range: None,
             cut: false,
             count: 1,
         }
     }
 
     /// The same through a part of the keyspace.
-    pub fn narrow(&mut self, share: Share) {
-        self.cursor = share.begin();
-        self.share = Some(share);
+    pub fn narrow(&mut self, range: CursorRange) {
+        self.cursor = range.begin();
+        self.range = Some(range);
     }
 
     pub fn done(&self) -> bool {
@@ -75,11 +75,12 @@ impl Scan {
             return to.count - before;
         }
         to.push(&[b"MULTI"]);
+        // How large the table is at this moment, a cursor of it tells.
+        to.push(&[b"SCAN", b"0", b"COUNT", b"1"]);
         self.scan_from(self.cursor, to);
-        if let Some(end) = self.share.and_then(Share::end) {
+        if let Some(end) = self.range.and_then(CursorRange::end) {
             self.scan_from(end, to);
         }
-        // How large the table is at this moment, its cursor tells.
         to.push(&[b"SCAN", b"0", b"COUNT", b"1"]);
         to.push(&[b"EXEC"]);
         to.count - before
@@ -102,7 +103,7 @@ impl Scan {
     /// Takes the page that was asked for; gives how many keys it named. Some may have been named
     /// before.
     pub fn page(&mut self, replies: &mut Replies<'_>, mut take: impl FnMut(&[u8])) -> Result<u64> {
-        let Some(share) = self.share else {
+        let Some(range) = self.range else {
             let (cursor, named) = page(replies, |key| {
                 if !self.select.is_covered(key) {
                     take(key);
@@ -114,19 +115,23 @@ impl Scan {
             return Ok(named);
         };
         let mut keys: Vec<Key> = Vec::new();
-        let (cursor, named) = match self.cut {
-            true => cut_page(share, replies, &mut keys)?,
-            false => page(replies, |key| keys.push(key.into()))?,
+        let page = match self.cut {
+            true => cut_page(range, replies, &mut keys)?,
+            false => Some(page(replies, |key| keys.push(key.into()))?),
         };
-        if !Share::in_order(self.cursor, cursor) {
+        let Some((cursor, named)) = page else {
+            // It is asked for once more.
+            return Ok(0);
+        };
+        if !CursorRange::in_order(self.cursor, cursor) {
             return Err(Error::Protocol(format!(
                 "SCAN {} goes on with {cursor}, which is not how this connector knows servers to \
                  divide their keys; read with option `num_partitions` left out",
                 self.cursor
             )));
         }
-        if !self.cut && !share.goes_on(cursor) {
-            // It may have names of the next share; so it is asked for again, with these at one moment.
+        if !self.cut && !range.goes_on(cursor) {
+            // It may have names of the next range; so it is asked for again, with these at one moment.
             self.cut = true;
             return Ok(named);
         }
@@ -135,7 +140,7 @@ impl Scan {
         }
         self.cut = false;
         self.cursor = cursor;
-        self.done = share.is_over(cursor);
+        self.done = range.is_over(cursor);
         Ok(named)
     }
 }
@@ -151,10 +156,14 @@ fn page(replies: &mut Replies<'_>, mut take: impl FnMut(&[u8])) -> Result<(u64, 
     Ok((cursor, named as u64))
 }
 
-/// A page without the names that a page from the share's end on has at the same moment. That one
-/// reaches as far: it goes through as many keys or buckets, and begins later.
-fn cut_page(share: Share, replies: &mut Replies<'_>, keys: &mut Vec<Key>) -> Result<(u64, u64)> {
-    let scans = 2 + usize::from(share.end().is_some());
+/// A page without the names that a page from the range's end on has at the same moment; None where
+/// that one does not reach as far.
+fn cut_page(
+    range: CursorRange,
+    replies: &mut Replies<'_>,
+    keys: &mut Vec<Key>,
+) -> Result<Option<(u64, u64)>> {
+    let scans = 3 + usize::from(range.end().is_some());
     for _ in 0..=scans {
         replies.bytes()?;
     }
@@ -163,23 +172,27 @@ fn cut_page(share: Share, replies: &mut Replies<'_>, keys: &mut Vec<Key>) -> Res
             "EXEC gives not as many replies as were asked".to_owned(),
         ));
     }
+    let (size_before, _) = page(replies, |_| {})?;
     let (cursor, named) = page(replies, |key| keys.push(key.into()))?;
     let mut beyond: HashSet<Key> = HashSet::new();
-    if share.end().is_some() {
-        page(replies, |key| {
+    let mut reached = 0;
+    if range.end().is_some() {
+        (reached, _) = page(replies, |key| {
             beyond.insert(key.into());
         })?;
     }
-    let (fine, _) = page(replies, |_| {})?;
-    if !share.is_fine(fine) {
+    let (size_after, _) = page(replies, |_| {})?;
+    if !range.is_fine(size_before) || !range.is_fine(size_after) {
         return Err(Error::TopologyChanged(
-            "so few keys are left of those that were there when the read was divided that the parts \
-             cannot be told apart any more; plan it again"
+            "so few keys are left of those that were there when the read was divided that its parts \
+             cannot be told apart any more; divide it again"
                 .to_owned(),
         ));
     }
     keys.retain(|key| !beyond.contains(key));
-    Ok((cursor, named))
+    // It goes through as many keys or buckets, and begins later; but the table may be rebuilt meanwhile.
+    let reaches = reached == cursor || CursorRange::in_order(cursor, reached);
+    Ok((reaches || !range.is_over(cursor)).then_some((cursor, named)))
 }
 
 #[cfg(test)]
@@ -228,13 +241,13 @@ mod tests {
         wire
     }
 
-    fn scan_of(share: Share) -> Scan {
+    fn scan_of(range: CursorRange) -> Scan {
         let rule = Rule {
             pattern: None,
             key_type: None,
         };
         let mut scan = Scan::new(selects(&[rule], None).remove(0), true);
-        scan.narrow(share);
+        scan.narrow(range);
         scan
     }
 
@@ -253,27 +266,31 @@ mod tests {
     }
 
     #[test]
-    fn a_page_over_the_end_of_a_share_is_cut_there() {
+    fn a_page_over_the_end_of_a_range_is_cut_there() {
         // From cursor 2 to cursor 1, of 64 grains.
-        let mut scan = scan_of(Share::divide(1 << 20, 4)[1]);
+        let mut scan = scan_of(CursorRange::divide(1 << 20, 4)[1]);
         assert_eq!(take(&mut scan, &wire(2 + 512, "ab")).unwrap(), "ab");
         assert_eq!(take(&mut scan, &wire(1 + 512, "bcd")).unwrap(), "");
         assert!(!scan.done());
-        let cut = |beyond: &str, fine: u64| {
-            let pages = wire(1 + 512, "bcd") + &wire(1 + 1024, beyond) + &wire(fine, "x");
-            format!("+OK\r\n{}*3\r\n{pages}", "+QUEUED\r\n".repeat(3))
+        let cut = |beyond: &str, through: u64, fine: u64| {
+            let pages = wire(1 + 512, "bcd") + &wire(through, beyond);
+            let pages = wire(512, "x") + &pages + &wire(fine, "x");
+            format!("+OK\r\n{}*4\r\n{pages}", "+QUEUED\r\n".repeat(4))
         };
-        assert_eq!(take(&mut scan, &cut("de", 512)).unwrap(), "bc");
+        // The other page does not reach as far.
+        assert_eq!(take(&mut scan, &cut("d", 1, 512)).unwrap(), "");
+        assert!(!scan.done());
+        assert_eq!(take(&mut scan, &cut("de", 1 + 256, 512)).unwrap(), "bc");
         assert!(scan.done());
-        let mut shrunken = scan_of(Share::divide(1 << 20, 4)[1]);
+        let mut shrunken = scan_of(CursorRange::divide(1 << 20, 4)[1]);
         assert_eq!(take(&mut shrunken, &wire(0, "b")).unwrap(), "");
-        let error = take(&mut shrunken, &cut("de", 32)).unwrap_err();
+        let error = take(&mut shrunken, &cut("de", 1 + 256, 32)).unwrap_err();
         assert!(error.is_topology(), "{error}");
     }
 
     #[test]
     fn cursors_of_another_kind_are_an_error() {
-        let mut scan = scan_of(Share::divide(1 << 20, 4)[1]);
+        let mut scan = scan_of(CursorRange::divide(1 << 20, 4)[1]);
         let error = take(&mut scan, &wire(4096, "ab")).unwrap_err();
         assert!(matches!(error, Error::Protocol(_)), "{error}");
     }

@@ -26,7 +26,7 @@ use crate::options::nearest;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
 
-pub use piece::{At, Piece};
+pub use piece::{At, Check, Piece};
 pub use sends::{Sends, Without, sends, takes_key};
 pub use streams::{after_page, entry_head, fetch_entries};
 

@@ -46,11 +46,7 @@ pub enum At {
         left: u64,
         /// Where the whole range begins.
         start: EntryId,
-        /// Entries that are yet to come, where that is known.
-        due: Option<u64>,
-        /// Instead of that: the entry that the stream must not begin after, as long as the range is
-        /// read up to there.
-        first: Option<EntryId>,
+        check: Check,
     },
     /// A key's facts, without those optional ones (by bit) that the server refuses.
     Facts {
@@ -58,7 +54,35 @@ pub enum At {
     },
 }
 
+/// How to see that all entries of a range come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    Nothing,
+    /// So many are yet to come.
+    Due(u64),
+    /// The next page begins with this entry. It may have come already, and does not come again then.
+    Begins(EntryId),
+}
+
+impl Check {
+    /// By a count, where there is one.
+    pub fn of(entries: Option<u64>) -> Self {
+        entries.map_or(Check::Nothing, Check::Due)
+    }
+}
+
 impl At {
+    /// The first entry of a range.
+    pub fn one_entry(after: EntryId, through: EntryId) -> Self {
+        At::Entries {
+            after,
+            through,
+            left: 1,
+            start: after,
+            check: Check::Nothing,
+        }
+    }
+
     /// Whether it is one of the pages of a key that is too large for one reply.
     pub fn is_page(self) -> bool {
         matches!(self, At::Index(_) | At::Byte(_) | At::Cursor(_))

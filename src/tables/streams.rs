@@ -2,7 +2,7 @@
 
 use super::entry_fields::Fields;
 use super::sends::{MEMORY_USAGE, Without, sends};
-use super::{At, Context, Origin, Outcome, Piece, Short, Spec, TTL_OF_NO_KEY, Table};
+use super::{At, Check, Context, Origin, Outcome, Piece, Short, Spec, TTL_OF_NO_KEY, Table};
 use crate::columns::{Rows, Type, column, key};
 use crate::error::{Error, Result, show};
 use crate::offset::EntryId;
@@ -43,9 +43,6 @@ impl Table for Streams {
     fn fetch(&self, pieces: &[Piece], _: &Context, to: &mut Commands) {
         for piece in pieces {
             fetch_entries(piece, to);
-            if first_of(piece).is_some() {
-                to.push(&[b"XRANGE", &piece.key, b"-", b"+", b"COUNT", b"1"]);
-            }
             // An empty range of a stream that is there is not that of one just gone.
             to.push(&[b"TTL", &piece.key]);
         }
@@ -62,9 +59,14 @@ impl Table for Streams {
         for mut piece in pieces {
             let entries = replies.array()? as u64;
             let mut fields = Fields::default();
-            let mut last = None;
+            let mut page = Page::default();
             for _ in 0..entries {
                 let id = entry_head(replies)?;
+                page.first.get_or_insert(id);
+                if repeats(&piece) == Some(id) {
+                    replies.skip()?;
+                    continue;
+                }
                 if context.asked.has("fields") {
                     fields.read(replies)?;
                 } else {
@@ -77,39 +79,96 @@ impl Table for Streams {
                     .long(i64::try_from(id.seq).ok())
                     .long(piece.ttl_seconds())
                     .end_row()?;
-                last = Some(id);
+                page.entries += 1;
+                page.last = Some(id);
             }
-            let trimmed = match first_of(&piece) {
-                Some(first) => begins_after(first, replies)?,
-                None => false,
-            };
-            let short = still_due(&mut piece, entries);
-            let all_came = matches!(piece.at, At::Entries { due: Some(0), .. });
-            if replies.integer()? == TTL_OF_NO_KEY && !all_came {
+            let missed = page.check(&mut piece);
+            let is_gone = replies.integer()? == TTL_OF_NO_KEY;
+            if is_gone
+                && !matches!(
+                    piece.at,
+                    At::Entries {
+                        check: Check::Due(0),
+                        ..
+                    }
+                )
+            {
                 outcome.gone.push(piece.key);
-            } else {
-                let lost = trimmed.then(|| no_more_watched(&mut piece)).flatten();
-                outcome.more = after_page(piece, entries, last);
-                outcome.short = match outcome.more {
-                    Some(_) => lost,
-                    None => lost.or(short),
-                };
+                continue;
             }
+            let short = short_of(&piece);
+            outcome.more = after_page(piece, page.entries, page.last);
+            outcome.short = match outcome.more {
+                Some(_) => missed,
+                None => missed.or(short),
+            };
         }
         Ok(outcome)
+    }
+}
+
+/// What a page of entries had that had not come before.
+#[derive(Default)]
+struct Page {
+    entries: u64,
+    /// Also of those that had.
+    first: Option<EntryId>,
+    last: Option<EntryId>,
+}
+
+impl Page {
+    /// Checks that all came up to here; what is missing of it otherwise.
+    fn check(&self, piece: &mut Piece) -> Option<Short> {
+        let At::Entries { start, check, .. } = &mut piece.at else {
+            return None;
+        };
+        match *check {
+            Check::Nothing => None,
+            Check::Due(due) => {
+                *check = Check::Due(due.saturating_sub(self.entries));
+                None
+            }
+            Check::Begins(first) if self.first == Some(first) => {
+                // Where the stream still has its last one then, the next page is whole, too.
+                *check = self.last.map_or(*check, Check::Begins);
+                None
+            }
+            Check::Begins(_) => {
+                *check = self.last.map_or(Check::Nothing, Check::Begins);
+                Some(Short {
+                    key: piece.key.clone(),
+                    start: *start,
+                    entries: None,
+                })
+            }
+        }
+    }
+}
+
+/// The entry of a page's range that came with the page before, where it is asked for again.
+fn repeats(piece: &Piece) -> Option<EntryId> {
+    match piece.at {
+        At::Entries {
+            after,
+            check: Check::Begins(first),
+            ..
+        } => (first <= after).then_some(first),
+        _ => None,
     }
 }
 
 /// Asks for the next page of a range of entries.
 pub fn fetch_entries(piece: &Piece, to: &mut Commands) {
     let (after, through) = range(piece);
+    let repeats = repeats(piece);
     // There is nothing after the last id; what an empty range answers is an empty array.
-    let from = after.next().unwrap_or(after).to_string();
+    let from = repeats.or(after.next()).unwrap_or(after).to_string();
     let through = match after.next() {
         Some(_) => through.to_string(),
         None => EntryId::MIN.to_string(),
     };
-    let count = piece.page(ENTRIES_PAGE).to_string();
+    let count = piece.page(ENTRIES_PAGE) + u64::from(repeats.is_some());
+    let count = count.to_string();
     to.push(&[
         b"XRANGE",
         &piece.key,
@@ -132,15 +191,10 @@ pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Opti
     let (_, through) = range(&piece);
     let asked = piece.page(ENTRIES_PAGE);
     match (last, &mut piece.at) {
-        (
-            Some(last),
-            At::Entries {
-                after, left, first, ..
-            },
-        ) if entries == asked && *left > asked && last < through => {
+        (Some(last), At::Entries { after, left, .. })
+            if entries == asked && *left > asked && last < through =>
+        {
             *after = last;
-            // What was read may go.
-            *first = first.map(|_| last);
             *left -= asked;
             Some(piece)
         }
@@ -148,51 +202,20 @@ pub fn after_page(mut piece: Piece, entries: u64, last: Option<EntryId>) -> Opti
     }
 }
 
-/// The entry that the stream must not begin after for a range to be whole.
-fn first_of(piece: &Piece) -> Option<EntryId> {
+/// What is missing of a range of which no page is to follow.
+fn short_of(piece: &Piece) -> Option<Short> {
     match piece.at {
-        At::Entries { first, .. } => first,
+        At::Entries {
+            start,
+            check: Check::Due(left),
+            ..
+        } if left > 0 => Some(Short {
+            key: piece.key.clone(),
+            start,
+            entries: Some(left),
+        }),
         _ => None,
     }
-}
-
-/// Whether a stream begins after an entry, by its own first one.
-fn begins_after(first: EntryId, replies: &mut Replies<'_>) -> Result<bool> {
-    let begins = match replies.array()? {
-        0 => None,
-        _ => Some(entry_head(replies)?),
-    };
-    if begins.is_some() {
-        replies.skip()?;
-    }
-    Ok(begins.is_none_or(|begins| begins > first))
-}
-
-/// Some of a range went before it was read, as was seen once.
-fn no_more_watched(piece: &mut Piece) -> Option<Short> {
-    let At::Entries { start, first, .. } = &mut piece.at else {
-        return None;
-    };
-    *first = None;
-    Some(Short {
-        key: piece.key.clone(),
-        start: *start,
-        entries: None,
-    })
-}
-
-/// Counts the entries of a page; gives what is missing if none is to follow.
-fn still_due(piece: &mut Piece, entries: u64) -> Option<Short> {
-    let At::Entries { start, due, .. } = &mut piece.at else {
-        return None;
-    };
-    let left = due.as_mut()?;
-    *left = left.saturating_sub(entries);
-    (*left > 0).then(|| Short {
-        key: piece.key.clone(),
-        start: *start,
-        entries: Some(*left),
-    })
 }
 
 fn range(piece: &Piece) -> (EntryId, EntryId) {
@@ -216,8 +239,7 @@ mod tests {
                 through: id(5000),
                 left,
                 start: EntryId::MIN,
-                due: None,
-                first: None,
+                check: Check::Nothing,
             };
             let mut piece = Piece::new((*b"k").into(), 0, at);
             piece.most = u64::MAX;
@@ -248,8 +270,7 @@ mod tests {
             through: last,
             left: 10,
             start: last,
-            due: None,
-            first: None,
+            check: Check::Nothing,
         };
         let mut commands = Commands::default();
         fetch_entries(&Piece::new((*b"k").into(), 0, at), &mut commands);

@@ -23,7 +23,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long to ask again where servers do not agree on which of them is what: news take a second
 /// at most to go round.
 const AGREEMENT: Duration = Duration::from_secs(3);
-const AGREEMENT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to look for the nodes of a deployment that is just changing: a failover takes some
 /// seconds in Sentinel's and in a cluster's own default configuration.
@@ -63,14 +62,6 @@ pub fn patiently<T>(
 }
 
 /// What servers give that may be about to agree.
-pub(super) fn agreed<T>(cancel: &Cancel, mut give: impl FnMut() -> Result<T>) -> Result<T> {
-    let began = Instant::now();
-    loop {
-        match give() {
-            Err(error) if error.is_topology() && began.elapsed() < AGREEMENT => {
-                pause(AGREEMENT_PAUSE, cancel)?;
-            }
-            other => return other,
-        }
-    }
+pub(super) fn agreed<T>(cancel: &Cancel, give: impl FnMut() -> Result<T>) -> Result<T> {
+    patiently(AGREEMENT, cancel, Error::is_topology, give)
 }

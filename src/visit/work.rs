@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Wants;
 use crate::error::{Error, Result, show};
 use crate::options::Rule;
-use crate::scan::{Listing, Scan, Select, Share, What, selects, types_of};
+use crate::scan::{CursorRange, Listing, Scan, Select, What, selects, types_of};
 use crate::seen::Seen;
 use crate::tables::{Key, Piece, Short};
 use crate::topology::{Holding, Server, Slots, slot_of};
@@ -128,11 +128,11 @@ impl Work {
 
     /// The same choice among the keys of a part of the keyspace; those that are named exactly belong to
     /// the first.
-    pub fn narrow(&mut self, share: Share) {
+    pub fn narrow(&mut self, range: CursorRange) {
         for scan in &mut self.scans {
-            scan.narrow(share);
+            scan.narrow(range);
         }
-        if !share.is_first() {
+        if !range.is_first() {
             self.untyped.clear();
         }
     }

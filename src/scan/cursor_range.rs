@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Keys whose hash ends in bits that, reversed, are a number from one up to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Share {
+pub struct CursorRange {
     /// How many of the hash's bits count: from 1 to 32.
     bits: u32,
     from: u64,
@@ -19,7 +19,7 @@ pub struct Share {
     to: u64,
 }
 
-/// Bits of which a share has an even number of values, or nearly: that many times finer than shares.
+/// How many values of these bits a part has at the least, so that parts are of the same size, or nearly.
 const GRAIN: u64 = 16;
 /// A table of so many keys for each value of these bits has enough buckets by far: it has one for
 /// ten keys at the least, and Valkey's hold seven.
@@ -27,26 +27,26 @@ const KEYS_PER_GRAIN: u64 = 1024;
 /// More are of no use to anybody, and cursors have 48 bits at some servers.
 const MOST_BITS: u32 = 32;
 
-impl Share {
-    /// Divides a keyspace of so many keys into so many shares; fewer where there are few keys, and none
+impl CursorRange {
+    /// Divides a keyspace of so many keys into so many parts; fewer where there are few keys, and none
     /// where it is not to be divided.
-    pub fn divide(keys: u64, shares: u64) -> Vec<Share> {
-        let fine = (shares * GRAIN).next_power_of_two().ilog2();
+    pub fn divide(keys: u64, parts: u64) -> Vec<CursorRange> {
+        let fine = (parts * GRAIN).next_power_of_two().ilog2();
         let bits = fine
             .min((keys / KEYS_PER_GRAIN).checked_ilog2().unwrap_or(0))
             .min(MOST_BITS);
         let grains = 1 << bits;
-        let shares = shares.min(grains);
-        if shares < 2 {
+        let parts = parts.min(grains);
+        if parts < 2 {
             return Vec::new();
         }
-        let bound = |share: u64| share * grains / shares;
-        let share = |number| Share {
+        let bound = |part: u64| part * grains / parts;
+        let range = |number| CursorRange {
             bits,
             from: bound(number),
             to: bound(number + 1),
         };
-        (0..shares).map(share).collect()
+        (0..parts).map(range).collect()
     }
 
     /// Whether it is one at all, which text may not be.
@@ -117,7 +117,7 @@ mod tests {
             (0, 8, 0),
             (1 << 30, 1, 0),
         ] {
-            let shares = Share::divide(keys, wanted);
+            let shares = CursorRange::divide(keys, wanted);
             assert_eq!(shares.len(), got, "{keys} keys in {wanted}");
             let Some(last) = shares.last() else {
                 continue;
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn cursors_are_reversed_numbers() {
-        let shares = Share::divide(1 << 20, 4);
+        let shares = CursorRange::divide(1 << 20, 4);
         let begins: Vec<_> = shares.iter().map(|share| share.begin()).collect();
         assert_eq!(begins, [0, 2, 1, 3]);
         let ends: Vec<_> = shares.iter().map(|share| share.end()).collect();
@@ -144,7 +144,11 @@ mod tests {
         assert!(!second.goes_on(2 + 32));
         assert!(!second.goes_on(1) && second.is_over(1 + 64) && second.is_over(0));
         assert!(!shares[3].is_over(3 + 64) && shares[3].is_over(0));
-        assert!(Share::in_order(2, 1) && !Share::in_order(1, 2) && Share::in_order(3, 0));
+        assert!(
+            CursorRange::in_order(2, 1)
+                && !CursorRange::in_order(1, 2)
+                && CursorRange::in_order(3, 0)
+        );
     }
 
     #[test]
@@ -155,9 +159,9 @@ mod tests {
             r#"{"bits": 3, "from": 4, "to": 4}"#,
             r#"{"bits": 3, "from": 4, "to": 9}"#,
         ] {
-            let share: Share = serde_json::from_str(text).unwrap();
+            let share: CursorRange = serde_json::from_str(text).unwrap();
             assert!(!share.is_valid(), "{text}");
         }
-        assert!(serde_json::from_str::<Share>(r#"{"bits": 3, "from": 4}"#).is_err());
+        assert!(serde_json::from_str::<CursorRange>(r#"{"bits": 3, "from": 4}"#).is_err());
     }
 }

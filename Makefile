@@ -32,7 +32,7 @@ demo: $(VENV)/.demo ## Land sample data in ./demo-lake and look at it.
 test: lint types rust-test python-test test-spark40 ## Environment, servers, lint, types, Rust and Python tests, notebooks.
 
 # With ARGS only what they ask for; conditions know no large size.
-bench: $(VENV)/.bench ## Measure speed and memory beside other ways to read; SIZE=small|medium|large.
+bench: $(VENV)/.bench java ## Measure speed and memory beside other ways to read; SIZE=small|medium|large.
 	$(BIN)/python -m benches --size $(SIZE) $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m benches.conditions --size $(SIZE:large=medium))
 	$(if $(ARGS),,cargo bench --bench decoder)

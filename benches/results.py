@@ -15,6 +15,7 @@ PARTS = (
     "Memory",
     "The server's health",
     "Distance",
+    "Cluster",
     "Not noticed",
     "The GIL",
     "Spark",

@@ -12,12 +12,18 @@ from pathlib import Path
 
 from tests.spark import start
 
+QUICK = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+}
+"""A process that lives for seconds had better not compile what it runs, and not twice."""
+
 
 def main(folder: Path, options: dict[str, str]) -> None:
     """Run the query, always on the same checkpoint."""
-    # A JVM that lives for seconds had better not compile everything twice.
-    quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-    spark = start(folder, **{"spark.driver.extraJavaOptions": quick})
+    spark = start(folder, **QUICK)
     frame = spark.readStream.format("redis").options(tableName="streams", **options).load()
     writer = frame.writeStream.format("parquet")
     writer = writer.option("checkpointLocation", str(folder / "checkpoint"))

@@ -21,9 +21,10 @@ ENTRIES = 50_000
 STREAMS = 20
 KILLS = 20
 
-LIVES = (0, 0, 1, 1, 2)
-"""Micro-batches that a query may finish before it is killed, some time later."""
-LATER_SECONDS = 2.0
+LIVES = (0, 1, 1, 2, 3)
+"""How often a query may note that a micro-batch is planned or done before it is killed."""
+LATER_SECONDS = 1.0
+"""Until it is, at most, from then on."""
 LONGEST_SECONDS = 30.0
 """Until a query is killed all the same."""
 
@@ -104,11 +105,16 @@ def batches(folder: Path, kind: str) -> set[str]:
     return {path.name for path in (folder / "checkpoint" / kind).glob("[0-9]*")}
 
 
+def noted(folder: Path) -> list[str]:
+    """Both, one after the other."""
+    return [*batches(folder, "offsets"), *batches(folder, "commits")]
+
+
 def live(folder: Path, rng: random.Random) -> None:
     """Wait for a moment at random, which is not so soon on a slow machine that nothing is done."""
-    before, wanted = batches(folder, "commits"), rng.choice(LIVES)
+    notes = len(noted(folder)) + rng.choice(LIVES)
     deadline = time.monotonic() + LONGEST_SECONDS
-    while len(batches(folder, "commits") - before) < wanted and time.monotonic() < deadline:
+    while len(noted(folder)) < notes and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(rng.uniform(0, LATER_SECONDS))
 

@@ -269,7 +269,10 @@ pub fn plans(
         if let Some(Reached { position, .. }) = reached {
             let since = range.added_before.filter(|_| range.fresh);
             let begun = since.is_some() || range.first.is_some();
-            let after = begun.then(|| range.after()).unwrap_or_default();
+            let after = match begun {
+                true => range.after(),
+                false => EntryId::MIN,
+            };
             let position = Position {
                 after,
                 first: range.first,

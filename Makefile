@@ -65,9 +65,10 @@ types: $(VENV)/.dev ## mypy, and whether the stub says what the core has.
 rust-test: ## The core's own tests, which need no Python.
 	cargo test
 
-# Many tests wait for servers to agree, so that three at a time take little more than one.
+# Many tests wait for servers to agree, so that three at a time take little more than one. With
+# KILLS=20 the streaming query is killed more often than is done every time.
 python-test: servers java ## The tests against real servers, and the notebooks.
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -p tests.scheduling --numprocesses 3 $(ARGS)
 
 # The compiled core and the Python beside it serve any Python from 3.11 on.
 test-spark40: servers java $(VENV_SPARK40)/.ready ## What of Spark is in its oldest version, against that.

@@ -19,7 +19,8 @@ from tests.servers import Server
 
 ENTRIES = 50_000
 STREAMS = 20
-KILLS = 20
+KILLS = int(os.environ.get("KILLS", "5"))
+"""Each takes some ten seconds, so that only now and then there are twenty."""
 
 LIVES = (0, 1, 1, 2, 3)
 """How often a query may note that a micro-batch is planned or done before it is killed."""

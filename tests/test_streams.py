@@ -222,9 +222,9 @@ def test_the_offset_has_one_position_for_each_key(
     client.xadd("base64:x", {"f": "v"}, "8-0")
 
     def position(entry_id: str, added: int, first: str) -> dict[str, object]:
-        counted: dict[str, object] = {"added": added, "since": 0}
-        began = counted if server.flavour.has_entries_added else {"first": first}
-        return began | {"id": entry_id}
+        if server.flavour.has_entries_added:
+            return {"added": added, "since": 0, "id": entry_id}
+        return {"first": first, "id": entry_id}
 
     records, offset = connect(value_type="binary").read_table("streams")
     assert len(records) == 4

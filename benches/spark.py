@@ -8,16 +8,14 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
-from lakeflow_redis import LakeflowConnect
-from lakeflow_redis.spark import RedisDataSource
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
-from pyspark.sql.types import StructType
+from lakeflow_redis.lakeflow import RedisLakeflowConnect
+from pyspark.sql import DataFrame, SparkSession
 
+from tests.framework import LakeflowSource
 from tests.spark import start
 
 TURNS = 3
@@ -26,39 +24,11 @@ KEYS_PER_PAGE = 1_000
 Way = Callable[[SparkSession, str], DataFrame]
 
 
-class DictReader(DataSourceReader):
-    """Reads rows as dicts and makes Spark's rows of them, as the Lakeflow framework does."""
+class AsDicts(LakeflowSource):
+    """The framework's adapter, by what stands in for the framework."""
 
-    def __init__(self, url: str, parts: str) -> None:
-        self._connector = LakeflowConnect({"url": url, "num_partitions": parts})
-
-    def partitions(self) -> list[InputPartition]:
-        """Divide as ours is divided."""
-        return [InputPartition(one) for one in self._connector.get_partitions("hashes")]
-
-    def read(self, partition: InputPartition) -> Iterator[Row]:
-        """Read row by row."""
-        records = self._connector.read_partition("hashes", partition.value)
-        return (Row(**row) for row in records)
-
-
-class DictSource(DataSource):
-    """The hashes, row by row."""
-
-    @classmethod
-    def name(cls) -> str:
-        """Name the format."""
-        return "redis_dicts"
-
-    def schema(self) -> StructType:
-        """Say what ours says."""
-        schema = RedisDataSource({"url": self.options["url"], "tablename": "hashes"}).schema()
-        assert isinstance(schema, StructType)
-        return schema
-
-    def reader(self, schema: StructType) -> DictReader:  # noqa: ARG002 - it has but one.
-        """Read them."""
-        return DictReader(self.options["url"], self.options["num_partitions"])
+    _lakeflow_connect_cls = RedisLakeflowConnect
+    _format_name = "redis_dicts"
 
 
 def source(name: str, parts: int) -> Way:
@@ -66,7 +36,7 @@ def source(name: str, parts: int) -> Way:
 
     def read(spark: SparkSession, url: str) -> DataFrame:
         reader = spark.read.format(name).option("url", url).option("num_partitions", str(parts))
-        return (reader if name == "redis_dicts" else reader.option("tableName", "hashes")).load()
+        return reader.option("tableName", "hashes").load()
 
     return read
 
@@ -95,8 +65,8 @@ def by_hand(spark: SparkSession, url: str) -> DataFrame:
 
 WAYS: dict[str, tuple[Way, int]] = {
     **{f"ours, num_partitions {n}": (source("redis", n), TURNS) for n in (1, 2, 4, 8)},
-    "as dicts, one partition": (source("redis_dicts", 1), 1),
-    "as dicts, num_partitions 2": (source("redis_dicts", 2), 1),
+    "as dicts, one partition": (source(AsDicts.name(), 1), 1),
+    "as dicts, num_partitions 2": (source(AsDicts.name(), 2), 1),
     "redis-py and createDataFrame": (by_hand, 1),
 }
 """Each with how often it is measured; the best counts."""
@@ -115,7 +85,7 @@ def main(url: str) -> None:
         # The JVM's words are not the answer.
         answer, sys.stdout = sys.stdout, sys.stderr
         spark = start(Path(folder), **{"spark.driver.memory": "4g"})
-        spark.dataSource.register(DictSource)
+        spark.dataSource.register(AsDicts)
         # Once before the clock starts: what a session's first query takes is Spark's own.
         seconds(spark, url, source("redis", 2))
         took = {

@@ -1,8 +1,8 @@
 //! A part of a read, as JSON that another process takes.
 //!
-//! Of a table of keys `{"cursors": {"bits": 7, "from": 0, "to": 16}, "db": 0, "node": {…}, "table": "hashes",
-//! "version": 1}`, without `cursors` where it is all of a node's database; of `streams` `{"db": 0,
-//! "ranges": [{"end": {…}, "key": "…", "start": {…}}], …}`; of `server_info` the `node` alone. It holds
+//! Of a table of keys `{"cursors": {"bits": 7, "from": 0, "to": 16}, "db": 0, "node": {…}, "scanned_at":
+//! 1790000000, "table": "hashes", "version": 1}`, without `cursors` where it is all of a node's database; of `streams` `{"db": 0,
+//! "ranges": [{"end": {…}, "key": "…", "start": {…}}], …}`; of `server_info` only `node` and `scanned_at`. It holds
 //! nothing that an option says: who reads it connects by its own.
 
 use serde::{Deserialize, Serialize};
@@ -19,12 +19,14 @@ const VERSION: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Partition {
     /// A node itself.
-    Server { node: NodeThen },
+    Server { node: NodeThen, scanned_at: i64 },
     /// The keys of a node's database, or a part of them.
     Keys {
         node: NodeThen,
         db: u32,
         cursors: Option<CursorRange>,
+        /// Unix seconds: that of all parts.
+        scanned_at: i64,
     },
     /// Entries of a database's streams, wherever these are.
     Entries { db: u32, ranges: Vec<EntryRange> },
@@ -89,6 +91,8 @@ struct Written {
     node: Option<NodeThen>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ranges: Option<Vec<EntryRange>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scanned_at: Option<i64>,
     table: String,
     version: u64,
 }
@@ -100,16 +104,24 @@ impl Partition {
             db: None,
             node: None,
             ranges: None,
+            scanned_at: None,
             table: table.to_owned(),
             version: VERSION,
         };
         json!(match self.clone() {
-            Partition::Server { node } => Written {
+            Partition::Server { node, scanned_at } => Written {
                 node: Some(node),
+                scanned_at: Some(scanned_at),
                 ..empty
             },
-            Partition::Keys { node, db, cursors } => Written {
+            Partition::Keys {
+                node,
+                db,
                 cursors,
+                scanned_at,
+            } => Written {
+                cursors,
+                scanned_at: Some(scanned_at),
                 db: Some(db),
                 node: Some(node),
                 ..empty
@@ -148,12 +160,21 @@ impl Partition {
             db,
             node,
             ranges,
+            scanned_at,
             ..
         } = written;
-        match (origin, node, db, ranges, cursors) {
-            (Origin::Server, Some(node), None, None, None) => Ok(Partition::Server { node }),
-            (Origin::Keys { .. }, Some(node), Some(db), None, cursors) => {
-                Ok(Partition::Keys { node, db, cursors })
+        let of_node = node.zip(scanned_at);
+        match (origin, of_node, db, ranges, cursors) {
+            (Origin::Server, Some((node, scanned_at)), None, None, None) => {
+                Ok(Partition::Server { node, scanned_at })
+            }
+            (Origin::Keys { .. }, Some((node, scanned_at)), Some(db), None, cursors) => {
+                Ok(Partition::Keys {
+                    node,
+                    db,
+                    cursors,
+                    scanned_at,
+                })
             }
             (Origin::Entries, None, Some(db), Some(ranges), None) => {
                 Ok(Partition::Entries { db, ranges })
@@ -184,8 +205,7 @@ mod tests {
     fn what_is_no_partition_is_refused() {
         let node = json!({"epoch": 0, "id": "", "run_id": "a"});
         let cursors = json!({"bits": 3, "from": 0, "to": 4});
-        let good =
-            json!({"cursors": cursors, "db": 0, "node": node, "table": "hashes", "version": 1});
+        let good = json!({"cursors": cursors, "db": 0, "node": node, "scanned_at": 5, "table": "hashes", "version": 1});
         assert_eq!(parse(&good, "hashes").unwrap().to_json("hashes"), good);
         let range =
             json!({"key": "base64:/w==", "start": {"id": "0-0", "added": 3}, "end": {"id": "5-1"}});
@@ -202,6 +222,7 @@ mod tests {
             ("hashes", "db", json!(-1)),
             ("hashes", "node", json!(null)),
             ("hashes", "ranges", json!([])),
+            ("hashes", "scanned_at", json!(null)),
             ("hashes", "cursors", json!({"bits": 3, "from": 4, "to": 9})),
             ("hashes", "more", json!(1)),
             ("streams", "ranges", json!([{"key": "k"}])),

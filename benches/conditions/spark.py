@@ -82,7 +82,7 @@ SPARK = Condition(
     "spark",
     "Spark",
     "Into the sink that drops rows, by Spark 4.3 with `local[2]`, from a server with nothing else; the best of three turns after a first query, and "
-    "one turn for the others. As dicts is how the Lakeflow framework takes rows from a connector: a dict for each, and of it a row. With redis-py "
+    "one turn for the others. As dicts is by the Lakeflow framework's adapter, and what stands in for the framework in the tests: a dict for each row, and of it a tuple. With redis-py "
     "and hiredis: a pipeline per page of SCAN, a list of tuples, `createDataFrame`. Planning is `latest_offset` and, where something came, "
     "`get_partitions`: the median of five turns.",
     findings,

@@ -32,7 +32,7 @@ pub struct Job {
     pub is_part: bool,
     pub databases: Databases,
     /// Unix seconds.
-    scanned_at: i64,
+    pub scanned_at: i64,
 }
 
 /// A table, and where its rows go.

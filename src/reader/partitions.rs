@@ -65,9 +65,10 @@ pub fn partitions(
         }
         Origin::Server => {
             offset::check_snapshot(end, spec.name)?;
-            let (_, nodes) = Job::connect(&wanted, options, cancel)?;
+            let (job, nodes) = Job::connect(&wanted, options, cancel)?;
             let servers = nodes.iter().map(|node| Partition::Server {
                 node: NodeThen::of(node),
+                scanned_at: job.scanned_at,
             });
             servers.collect()
         }
@@ -129,6 +130,7 @@ fn of_keys(job: &Job, nodes: Vec<Node>) -> Result<Vec<Partition>> {
                 node: NodeThen::of(&node),
                 db,
                 cursors,
+                scanned_at: job.scanned_at,
             };
             match ranges.is_empty() {
                 true => partitions.push(of_range(None)),
@@ -205,13 +207,20 @@ pub fn read_partition(
     let start = &Value::Null;
     let (mut job, nodes) = Job::connect(&[Wanted { table, start }], options, cancel)?;
     let crews = match &partition {
-        Partition::Server { node } => {
+        Partition::Server { node, scanned_at } => {
+            job.scanned_at = *scanned_at;
             let mut crews = vec![job.crew_of(find(nodes, node)?, 0)?];
             job.add_servers(&mut crews);
             crews
         }
-        Partition::Keys { node, db, cursors } => {
+        Partition::Keys {
+            node,
+            db,
+            cursors,
+            scanned_at,
+        } => {
             job.is_part = true;
+            job.scanned_at = *scanned_at;
             let found = find(nodes, node)?;
             node.check(&found, cursors.is_some())?;
             Job::check_closed([&found])?;

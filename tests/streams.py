@@ -1,6 +1,6 @@
 """Helpers for tests that read streams incrementally."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,14 @@ def add(client: redis.Redis, key: str | bytes, *ids: str) -> list[Entry]:
     for entry_id in ids:
         client.xadd(key, {"id": entry_id}, entry_id)
     return [(name, entry_id) for entry_id in ids]
+
+
+def add_many(client: redis.Redis, key: str, ids: Iterable[str]) -> None:
+    """Append entries with the given ids, all at once."""
+    pipe = client.pipeline(transaction=False)
+    for entry_id in ids:
+        pipe.xadd(key, {"id": entry_id}, entry_id)
+    pipe.execute()
 
 
 def numbered(first: int, count: int) -> list[str]:

@@ -15,7 +15,7 @@ from tests.divided import partitions, rows_elsewhere, rows_of
 from tests.resharding import Resharding
 from tests.sentinels import Sentinels
 from tests.servers import Server
-from tests.streams import Entry, Offset, add, numbered, read, read_on
+from tests.streams import Entry, Offset, add, add_many, numbered, read, read_on
 
 CAP = "max_records_per_batch"
 
@@ -102,11 +102,8 @@ def test_a_long_stream_is_read_by_several(connect: Connect, client: redis.Redis,
         "of one moment": lambda number: f"5-{number + 1}",
         "nearly all at the end": lambda number: f"{1 if number < 10 else 10**12 + number}-{number}",
     }[ids]
-    pipe = client.pipeline(transaction=False)
-    for number in range(LONG):
-        pipe.xadd("long", {"n": number}, made(number))
-    pipe.xadd("short", {"n": 1}, "1-1")
-    pipe.execute()
+    add_many(client, "long", map(made, range(LONG)))
+    add(client, "short", "1-1")
     connector = connect()
     end = connector.latest_offset("streams")
     parts = partitions(connector, "streams", 4, end=end)
@@ -125,10 +122,7 @@ def test_a_long_stream_is_read_by_several(connect: Connect, client: redis.Redis,
 def test_entries_that_are_trimmed_between_attempt_and_replay(
     server: Server, connect: Connect, client: redis.Redis, number: int
 ) -> None:
-    pipe = client.pipeline(transaction=False)
-    for entry_id in numbered(1, LONG):
-        pipe.xadd("a", {"f": "v"}, entry_id)
-    pipe.execute()
+    add_many(client, "a", numbered(1, LONG))
     connector = connect()
     # The first batch, which begins with the stream, and one that goes on from it.
     for start, end in micro_batches(connector, **{CAP: "3000"}):
@@ -188,10 +182,7 @@ def test_entries_that_were_deleted_are_no_loss(connect: Connect, client: redis.R
 def test_a_stream_that_is_gone_or_begins_anew_after_it_was_planned(
     connect: Connect, client: redis.Redis, number: int
 ) -> None:
-    pipe = client.pipeline(transaction=False)
-    for entry_id in numbered(1, LONG):
-        pipe.xadd("a", {"f": "v"}, entry_id)
-    pipe.execute()
+    add_many(client, "a", numbered(1, LONG))
     connector = connect()
     end = connector.latest_offset("streams")
     parts = partitions(connector, "streams", number, end=end)
@@ -337,10 +328,7 @@ def test_a_stream_that_may_not_be_read_any_more_is_missed(
 def test_a_first_range_with_a_bound_tells_what_was_trimmed(
     connect: Connect, client: redis.Redis, start: Offset, number: int
 ) -> None:
-    pipe = client.pipeline(transaction=False)
-    for entry_id in numbered(1, LONG):
-        pipe.xadd("a", {"f": "v"}, entry_id)
-    pipe.execute()
+    add_many(client, "a", numbered(1, LONG))
     bound = {} if start else {"start_timestamp": "21"}
     connector = connect(**bound)
     end = connector.latest_offset("streams", None, start)
@@ -363,10 +351,7 @@ def test_a_first_range_with_a_bound_tells_what_was_trimmed(
 def test_a_writer_that_trims_what_was_just_read_loses_nothing(
     one_server: Server, one_client: redis.Redis
 ) -> None:
-    pipe = one_client.pipeline(transaction=False)
-    for entry_id in numbered(1, 10 * LONG):
-        pipe.xadd("a", {"f": "v"}, entry_id)
-    pipe.execute()
+    add_many(one_client, "a", numbered(1, 10 * LONG))
     connector = LakeflowConnect(one_server.options())
     end = connector.latest_offset("streams")
     parts = partitions(connector, "streams", 2, end=end)

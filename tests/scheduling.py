@@ -4,7 +4,10 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-ENGINES = ("tests/test_spark", "tests/test_lakeflow_spark", "tests/test_pipeline")
+ENGINES = (
+    *("tests/test_spark", "tests/test_lakeflow_spark", "tests/test_pipeline"),
+    "tests/test_readme",
+)
 """Files whose tests start Spark, which is enough for a machine."""
 
 

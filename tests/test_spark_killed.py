@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from tests.servers import Server
+from tests.waiting import until
 
 ENTRIES = 50_000
 STREAMS = 20
@@ -111,13 +112,32 @@ def noted(folder: Path) -> list[str]:
     return [*batches(folder, "offsets"), *batches(folder, "commits")]
 
 
-def live(folder: Path, rng: random.Random) -> None:
-    """Wait for a moment at random, which is not so soon on a slow machine that nothing is done."""
+def is_in_a_batch(folder: Path) -> bool:
+    """Whether a micro-batch is planned and not done."""
+    return batches(folder, "offsets") != batches(folder, "commits")
+
+
+def live(folder: Path, rng: random.Random, number: int) -> None:
+    """Wait for a moment at random, which is not so soon on a slow machine that nothing is done.
+
+    The first life ends in the middle of a micro-batch, and the second one after it has done one.
+    """
+    if number < len(SURE):
+        done = len(batches(folder, "commits"))
+        until("a micro-batch", lambda: SURE[number](folder, done))
+        return
     notes = len(noted(folder)) + rng.choice(LIVES)
     deadline = time.monotonic() + LONGEST_SECONDS
     while len(noted(folder)) < notes and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(rng.uniform(0, LATER_SECONDS))
+
+
+SURE: list[Callable[[Path, int], bool]] = [
+    lambda folder, _: is_in_a_batch(folder),
+    lambda folder, done: len(batches(folder, "commits")) > done,
+]
+"""What the first lives wait for, so that nothing of it is left to chance."""
 
 
 @pytest.mark.timeout(900)
@@ -132,14 +152,14 @@ def test_every_entry_lands_once_however_often_the_query_is_killed(
     query = Query(tmp_path, options)
     try:
         with writing(one_server, random.Random(seed + 1)) as added:
-            for _ in range(KILLS):
+            for number in range(KILLS):
                 query.tell("go")
                 # The next one starts up meanwhile.
                 after = Query(tmp_path, options)
-                live(tmp_path, rng)
+                live(tmp_path, rng, number)
                 query.kill()
                 query = after
-                interrupted += batches(tmp_path, "offsets") != batches(tmp_path, "commits")
+                interrupted += is_in_a_batch(tmp_path)
             written, done = len(added), len(batches(tmp_path, "commits"))
         query.tell("finish")
         query.wait()

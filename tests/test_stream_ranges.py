@@ -288,6 +288,66 @@ def test_a_database_whose_streams_are_all_gone_is_missed(one_server: Server) -> 
             connector.read_table("streams", end)
 
 
+@pytest.mark.parametrize("number", [1, 3])
+def test_an_end_that_was_found_without_a_start_goes_with_any(
+    connect: Connect, client: redis.Redis, number: int
+) -> None:
+    # As Spark asked before 4.2.
+    add(client, "a", *numbered(1, 10))
+    connector = connect()
+    start = connector.latest_offset("streams")
+    more = add(client, "a", *numbered(20, 10)) + add(client, "b", "1-1")
+    end = connector.latest_offset("streams")
+    assert entries(connector, start, end, number) == more
+    assert entries(connector, end, connector.latest_offset("streams"), number) == []
+
+
+def ids_of(offset: Offset) -> dict[str, str]:
+    """How far each stream of database 0 was read."""
+    return {key: position["id"] for key, position in offset["streams"]["0"].items()}
+
+
+def test_no_stream_is_gone_through_beyond_a_target(connect: Connect, client: redis.Redis) -> None:
+    added = add(client, "a", *numbered(1, 10)) + add(client, "b", *numbered(1, 3))
+    connector = connect()
+    target = connector.latest_offset("streams")
+    offset: Offset = {}
+    found: list[Entry] = []
+    for turn in range(100):
+        # Others write meanwhile, to these and to new ones.
+        add(client, "a", f"{100 + turn}-0")
+        for number in range(5):
+            add(client, f"later:{turn}:{number}", "1-1")
+        end = connector.latest_offset("streams", {CAP: "2"}, offset, target)
+        if end == offset:
+            break
+        batch = entries(connector, offset, end)
+        assert 0 < len(batch) <= 2
+        found += batch
+        offset = end
+    assert sorted(found) == sorted(added)
+    assert ids_of(offset) == ids_of(target)
+    later = connector.latest_offset("streams", None, offset)
+    assert len(entries(connector, offset, later)) == (turn + 1) * 6
+
+
+def test_what_is_trimmed_or_created_anew_after_a_target_was_fixed(
+    connect: Connect, client: redis.Redis
+) -> None:
+    add(client, "trimmed", *numbered(1, 10))
+    add(client, "anew", *numbered(1, 10))
+    connector = connect()
+    target = connector.latest_offset("streams")
+    client.xtrim("trimmed", maxlen=7, approximate=False)
+    client.delete("anew")
+    add(client, "anew", "1-1")
+    # What was gone before the first read began is none of its business.
+    end = connector.latest_offset("streams", None, {}, target)
+    assert [entry_id for _, entry_id in entries(connector, {}, end)] == numbered(4, 7)
+    # A stream of that name that is no more the target's is left to the next one.
+    assert end["streams"]["0"].keys() == {"trimmed"}
+
+
 def test_an_offset_stays_as_it_is_when_other_databases_come_and_processes_change(
     one_server: Server,
 ) -> None:

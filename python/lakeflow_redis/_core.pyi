@@ -298,12 +298,15 @@ class LakeflowConnect:
         table_name: str,
         table_options: Mapping[str, str] | None = None,
         start_offset: Mapping[str, Any] | None = None,
+        end_offset: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The offset after what is there now, as `read_table` would return it, without reading.
 
         For `streams` it is how far they reach or, with `max_records_per_batch`, as far as so many
-        entries; equal to `start_offset`, as JSON text, where nothing came since. That of a
-        snapshot table is always new.
+        entries; equal to `start_offset`, as JSON text, where nothing came since. No stream is
+        gone through further than `end_offset` says, and one that came later is left where it is: so
+        a reader that goes on from offset to offset comes to an end while others write. That of
+        a snapshot table is always new.
 
         Raises:
             LakeflowRedisError: as `read_table` does before it returns.

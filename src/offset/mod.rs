@@ -6,7 +6,8 @@
 //! `servers` are the processes that were read, by the beginning of their `run_id`; left out where it
 //! is not known. `added` is the stream's `entries-added` (Redis 7.0+), left out where it is not known, and
 //! `since`, of a stream that an earlier offset does not have, what it was before the first entry that was read,
-//! or `first`, that entry, where that is not known; with `after` where that read had a lower bound. A key
+//! or `first`, that entry, where that is not known; with `after` where that read had a lower bound. `anew` is true where the stream had a position before, and was found
+//! to be another one. A key
 //! that is not UTF-8 is written as `base64:…`. Keys are sorted, as Spark compares the text.
 
 mod entry_id;
@@ -33,6 +34,9 @@ pub struct Position {
     /// Where a read that began with the stream did so: at its beginning, or after a bound.
     #[serde(default, skip_serializing_if = "EntryId::is_min")]
     pub after: EntryId,
+    /// Whether the stream is another one than that of the position before, which was given up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
     /// The first entry of such a read where it is not known how many it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<EntryId>,
@@ -48,6 +52,7 @@ impl Position {
         Position {
             added,
             after: EntryId::MIN,
+            anew: false,
             first: None,
             id,
             since: None,
@@ -78,6 +83,11 @@ pub struct Reached {
 }
 
 impl Reached {
+    /// The position of a stream.
+    pub fn of(&self, db: u32, key: &[u8]) -> Option<Position> {
+        self.databases.get(&db)?.get(key).copied()
+    }
+
     /// Notes that a process was read.
     pub fn was_at(&mut self, run_id: &str) {
         if let Some(begin) = run_id.get(..SHORT_ID) {
@@ -168,6 +178,19 @@ fn positions_to_json(positions: &Positions) -> Value {
         .map(|(key, position)| (key_to_text(key), json!(position)))
         .collect();
     keys.into()
+}
+
+/// Reads an offset of `streams` that is an end: one that a read returned, or `{}` for the beginning.
+pub fn parse_end(offset: &Value, read: &Databases) -> Result<Reached> {
+    match parse_streams(offset, read)? {
+        Start::Positions(reached) => Ok(reached),
+        Start::Beginning => Ok(Reached::default()),
+        Start::After(_) => Err(Error::Configuration(
+            "an end of streams is an offset that a read or latest_offset returned; \
+             `{\"entry_id\": …}` is for starts"
+                .to_owned(),
+        )),
+    }
 }
 
 /// Reads an offset of `streams` for the databases that are to be read.

@@ -267,7 +267,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         },
         Some("1"),
         Scope::Table,
-        "For distributed reads: into how many parts to divide the keys of each database of a server, or its streams' entries.",
+        "For distributed reads: into how many parts to divide the keys of each database (in a cluster, the nodes are the parts), or its streams' entries.",
     ),
     option(
         "max_records_per_batch",

@@ -71,6 +71,7 @@ impl EntryRange {
                     true => read,
                     false => Position::new(bound, None),
                 };
+                let end = Position::new(end.id, end.added);
                 (start.id < end.id).then(|| range(start, Some(end), None))
             }
             None => (bound < end.id).then(|| EntryRange::fresh(key, end, bound)),
@@ -137,12 +138,11 @@ impl EntryRange {
     }
 }
 
-/// Whether an end is one of another stream than the one that an earlier read came to: a plan began
-/// with its beginning.
+/// Whether an end is one of another stream than the one that an earlier read came to. A plan that did
+/// not know of that read cannot say.
 fn begins_anew(read: Position, end: Position) -> bool {
     let counts = read.added.zip(end.added);
-    let begun = end.since.is_some() || end.first.is_some();
-    begun || end.id < read.id || counts.is_some_and(|(then, now)| now < then)
+    end.anew || end.id < read.id || counts.is_some_and(|(then, now)| now < then)
 }
 
 /// What reads ranges of a node's streams, of which something may be lost by now.

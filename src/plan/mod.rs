@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::offset::{EntryId, Position, Positions, Start};
+use crate::offset::{self, EntryId, Position, Positions, Start};
 use crate::options::ReadOptions;
 use crate::receipt::Receipt;
 use crate::tables::{At, Check, Piece, Short};
@@ -63,6 +63,8 @@ struct Range {
     start: Option<Position>,
     /// Whether no earlier read has come to this stream.
     fresh: bool,
+    /// … or one has, but to another stream of that name.
+    anew: bool,
     /// Its first entry, where no earlier read has come to the stream and it is not known how many
     /// entries came before.
     first: Option<EntryId>,
@@ -114,11 +116,11 @@ fn first_moment(options: &ReadOptions) -> EntryId {
         .map_or(EntryId::MIN, EntryId::before)
 }
 
-/// Finds out what there is to read of one place from an offset on.
+/// Finds out what there is to read of one place from an offset on, no further than a target.
 pub fn draft(
     node: &mut Node,
     place: Place,
-    start: &Start,
+    (start, target): (&Start, Option<&offset::Reached>),
     options: &ReadOptions,
     receipt: &Arc<Receipt>,
 ) -> Result<Draft> {
@@ -143,6 +145,17 @@ pub fn draft(
             end.insert(key, read);
             continue;
         }
+        let target = match target {
+            Some(target) => match target.of(db, &key).filter(|target| is_of(&reach, *target)) {
+                Some(position) => Some(position),
+                // It came, or came anew, after the target was fixed.
+                None => {
+                    end.extend(read.map(|read| (key, read)));
+                    continue;
+                }
+            },
+            None => None,
+        };
         let mut begin = read;
         if let Some(read) = read
             && let Some(loss) = Loss::of(read, &reach, start.knows(&node.server.run_id))
@@ -150,6 +163,7 @@ pub fn draft(
             loss.report(&key, read, Some(last), options, receipt)?;
             begin = loss.resume(read);
         }
+        let anew = read.is_some() && begin.is_none();
         let read = read.and(begin);
         if begin.map_or(EntryId::MIN, |begin| begin.id) < bound {
             begin = Some(Position::new(bound, None));
@@ -158,12 +172,24 @@ pub fn draft(
             Some(id) if id < last.id => Position::new(id, None),
             _ => last,
         };
+        let through = match target {
+            Some(target) if target.id < through.id => Position::new(target.id, target.added),
+            _ => through,
+        };
+        let added_before = added_before(begin, &reach);
         let range = Range {
             place,
-            added_before: added_before(begin, &reach),
-            entries: entries_after(begin, &reach).filter(|_| through == last),
+            added_before,
+            entries: match through == last {
+                true => entries_after(begin, &reach),
+                false => through
+                    .added
+                    .zip(added_before)
+                    .map(|(to, from)| to.saturating_sub(from)),
+            },
             start: begin,
             fresh: read.is_none(),
+            anew,
             first: None,
             key,
             through,
@@ -275,6 +301,7 @@ pub fn plans(
             };
             let position = Position {
                 after,
+                anew: range.anew,
                 first: range.first,
                 since,
                 ..position
@@ -286,6 +313,12 @@ pub fn plans(
         }
     }
     Ok(plans.into_values().collect())
+}
+
+/// Whether a stream may be the one of which a position is.
+fn is_of(now: &Reach, position: Position) -> bool {
+    let counts = now.position.added.zip(position.added);
+    now.position.id >= position.id && counts.is_none_or(|(now, then)| now >= then)
 }
 
 /// How many entries there are after a position.

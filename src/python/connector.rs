@@ -151,19 +151,21 @@ impl LakeflowConnect {
         Ok((TableBatches::new(reader), offsets))
     }
 
-    #[pyo3(signature = (table_name, table_options=None, start_offset=None))]
+    #[pyo3(signature = (table_name, table_options=None, start_offset=None, end_offset=None))]
     fn latest_offset<'py>(
         &self,
         py: Python<'py>,
         table_name: &str,
         table_options: Option<&Bound<'py, PyAny>>,
         start_offset: Option<&Bound<'py, PyAny>>,
+        end_offset: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let name = table(table_name)?.spec().name;
         let options = self.for_read(table_options)?;
         let start = optional("start_offset", start_offset)?;
+        let bound = optional("end_offset", end_offset)?;
         let end = interruptible(py, |cancel| {
-            reader::latest_offset(name, &start, &options, cancel)
+            reader::latest_offset(name, &start, &bound, &options, cancel)
         })?;
         to_python(py, &end)
     }

@@ -14,7 +14,7 @@ use crate::columns::{Asked, Constant};
 use crate::connection::Cancel;
 use crate::error::{Error, Result};
 use crate::inspect;
-use crate::offset::{self, Start};
+use crate::offset::{self, Reached, Start};
 use crate::options::{Databases, Options, ReadOptions};
 use crate::receipt::Receipt;
 use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
@@ -28,6 +28,8 @@ pub struct Job {
     /// How long to look for servers that are just changing.
     pub patience: Duration,
     pub(super) tables: Vec<Target>,
+    /// Beyond which no stream is read, where it is fixed.
+    pub target: Option<Reached>,
     /// Whether others read the rest of what it is a part of.
     pub is_part: bool,
     pub databases: Databases,
@@ -78,15 +80,24 @@ impl Job {
         cancel: &Cancel,
     ) -> Result<(Job, Vec<Crew>, Vec<Value>)> {
         let (job, nodes) = Job::connect(wanted, options, cancel)?;
-        let (crews, ends) = job.plan(nodes, cancel)?;
-        job.tell_warnings();
-        let offsets = job.tables.iter().zip(&ends);
+        let (crews, offsets) = job.plan_offsets(nodes, cancel)?;
+        Ok((job, crews, offsets))
+    }
+
+    /// Plans: what is to be read of which node, and the offset after each table.
+    pub fn plan_offsets(
+        &self,
+        nodes: Vec<Node>,
+        cancel: &Cancel,
+    ) -> Result<(Vec<Crew>, Vec<Value>)> {
+        let (crews, ends) = self.plan(nodes, cancel)?;
+        self.tell_warnings();
+        let offsets = self.tables.iter().zip(&ends);
         let offsets = offsets.map(|(target, ends)| match &target.start {
             Some(start) => offset::streams(&start.unless_changed(ends)),
-            None => offset::snapshot(job.scanned_at),
+            None => offset::snapshot(self.scanned_at),
         });
-        let offsets = offsets.collect();
-        Ok((job, crews, offsets))
+        Ok((crews, offsets.collect()))
     }
 
     /// Connects to the nodes to read.
@@ -144,6 +155,7 @@ impl Job {
             topology,
             read,
             tables: targets,
+            target: None,
             is_part: false,
             databases,
             scanned_at,

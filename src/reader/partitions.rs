@@ -8,7 +8,7 @@ use super::job::{Crew, Job};
 use super::{Reader, Wanted, start_reading};
 use crate::connection::{Cancel, Connection};
 use crate::error::{Error, Result};
-use crate::offset::{self, Positions, Start};
+use crate::offset::{self, Positions};
 use crate::options::Options;
 use crate::partition::{NodeThen, Partition};
 use crate::plan::{self, EntryRange};
@@ -20,14 +20,23 @@ use crate::visit::{Earlier, Known};
 /// Keys that are asked for to see how a server's cursors go.
 const TRIED_KEYS: u64 = 10;
 
-/// The offset after all that is there now, or as much of it as a cap allows.
+/// The offset after all that is there now, or as much of it as a cap allows; no further than another
+/// one, where that is not null.
 pub fn latest_offset(
     table: &str,
     start: &Value,
+    end: &Value,
     options: &Options,
     cancel: &Cancel,
 ) -> Result<Value> {
-    let (_, _, mut ends) = Job::begin(&[Wanted { table, start }], options, cancel)?;
+    let spec = tables::table(table)?.spec();
+    let (mut job, nodes) = Job::connect(&[Wanted { table, start }], options, cancel)?;
+    match spec.origin {
+        Origin::Keys { .. } | Origin::Server => offset::check_snapshot(end, spec.name)?,
+        Origin::Entries if end.is_null() => {}
+        Origin::Entries => job.target = Some(offset::parse_end(end, &job.databases)?),
+    }
+    let (_, mut ends) = job.plan_offsets(nodes, cancel)?;
     Ok(ends.pop().unwrap_or_default())
 }
 
@@ -79,31 +88,22 @@ pub fn partitions(
 
 /// What came to streams between two offsets, by the node where they are.
 fn of_streams(job: &Job, nodes: Vec<Node>, end: &Value) -> Result<Vec<Partition>> {
-    let end = match offset::parse_streams(end, &job.databases)? {
-        end @ Start::Positions(_) => end,
+    let end = offset::parse_end(end, &job.databases)?;
+    if end.databases.is_empty() {
         // As Spark asks before there is anything.
-        Start::Beginning => return Ok(Vec::new()),
-        Start::After(_) => {
-            return Err(Error::Configuration(
-                "an end of streams is an offset that a read or latest_offset returned; \
-                 `{\"entry_id\": …}` is for starts"
-                    .to_owned(),
-            ));
-        }
-    };
+        return Ok(Vec::new());
+    }
     let start = job.start();
     let bound = plan::bound(&job.read, start);
-    let databases: BTreeSet<u32> = [start, &end]
-        .into_iter()
-        .flat_map(Start::databases)
-        .collect();
+    let mut databases: BTreeSet<u32> = end.databases.keys().copied().collect();
+    databases.extend(start.databases());
     let none = Positions::new();
     let mut partitions = Vec::new();
     for mut node in nodes {
         let known = start.knows(&node.server.run_id);
         for db in &databases {
             let read = start.positions(*db).unwrap_or(&none);
-            let reached = end.positions(*db).unwrap_or(&none);
+            let reached = end.databases.get(db).unwrap_or(&none);
             // One that the end does not know was gone when that was planned.
             let keys: BTreeSet<&Vec<u8>> = read.keys().chain(reached.keys()).collect();
             let here = keys.into_iter().filter(|key| node.owns(key));

@@ -123,7 +123,8 @@ impl Job {
                     let place = Place { node, db: share.db };
                     let node = &mut crew.node;
                     let drafted = node.connection.select(share.db).and_then(|()| {
-                        plan::draft(node, place, start, &self.read, &receipts[table])
+                        let reach = (start, self.target.as_ref());
+                        plan::draft(node, place, reach, &self.read, &receipts[table])
                     });
                     drafts.push(drafted.map_err(|error| error.at(&crew.node.name))?);
                 }

@@ -13,7 +13,7 @@ to a Spark format where the framework is.
     spark.dataSource.register(RedisSource)
 
 What imports what: `connector` (the methods) over `framework_options` (what arrives besides our
-own options). `spec` writes `connector_spec.yaml`. All but that need pyspark.
+own options). `spec` writes `connector_spec.yaml`. It builds on `lakeflow_redis.spark`, and needs pyspark.
 """
 
 from lakeflow_redis.lakeflow.connector import RedisLakeflowConnect

@@ -1,30 +1,26 @@
 """`RedisLakeflowConnect`: the connector by the framework's contract."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from lakeflow_redis._core import LakeflowConnect, Records, option_specs
 from lakeflow_redis.exceptions import ConfigurationError
 from lakeflow_redis.lakeflow.framework_options import own_options
+from lakeflow_redis.spark.gaps import log_gaps
+from lakeflow_redis.spark.options import CAP
+from lakeflow_redis.spark.schema import to_spark
 
 LOG = logging.getLogger("lakeflow_redis.lakeflow")
 
 Row = dict[str, Any]
 Offset = dict[str, Any]
 Partition = dict[str, Any]
-
-CAP = "max_records_per_batch"
-"""For streaming alone: a batch calls once, and would silently end where the cap does."""
-
-READ_ON = frozenset({"streams"})
-"""The tables that are read on from an offset; all others are snapshots."""
 
 CONNECTION_OPTIONS = frozenset(
     spec["name"] for spec in option_specs() if spec["scope"] == "connection"
@@ -47,8 +43,14 @@ class RedisLakeflowConnect:
     def __init__(self, options: Mapping[str, str]) -> None:
         self._options = own_options(options)
         self._connector = LakeflowConnect(self._options)
-        uncapped = {name: value for name, value in self._options.items() if name != CAP}
-        self._uncapped = LakeflowConnect(uncapped)
+        # The cap is for streaming alone: a batch calls once, and would silently end there.
+        self._uncapped = LakeflowConnect(_without_cap(self._options))
+        self._targets: dict[str, Offset] = {}
+        """By table, where a stream that is being read is to end."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Where streams end is for one process to say.
+        return self.__dict__ | {"_targets": {}}
 
     def __repr__(self) -> str:
         return repr(self._connector).replace("LakeflowConnect", type(self).__name__, 1)
@@ -64,7 +66,7 @@ class RedisLakeflowConnect:
             ConfigurationError: no such table, or a bad option.
         """
         schema = self._connector.get_table_schema(table_name, self._for_read(table_options))
-        return from_arrow_schema(pa.schema(schema))
+        return to_spark(pa.schema(schema))
 
     def read_table_metadata(
         self, table_name: str, table_options: Mapping[str, str]
@@ -101,11 +103,16 @@ class RedisLakeflowConnect:
             LakeflowRedisError: as `LakeflowConnect.read_table`.
         """
         options = self._for_read(table_options)
-        if start_offset is None:
-            records, end = self._uncapped.read_table(table_name, None, _without_cap(options))
-        else:
-            records, end = self._connector.read_table(table_name, start_offset, options)
-        return _rows(records), end if table_name in READ_ON else None
+        if start_offset is None or not self.is_partitioned(table_name):
+            records, end = self._uncapped.read_table(
+                table_name, start_offset, _without_cap(options)
+            )
+            return _rows(records), end if self.is_partitioned(table_name) else None
+        end = self._next_offset(table_name, options, start_offset)
+        partitions = self.get_partitions(table_name, table_options, start_offset, end)
+        # One after the other: each has a connection.
+        parts = (self.read_partition(table_name, part, table_options) for part in partitions)
+        return chain.from_iterable(parts), end
 
     def is_partitioned(self, table_name: str) -> bool:
         """Whether a table can be streamed, and then in partitions; a batch of any table is.
@@ -113,9 +120,7 @@ class RedisLakeflowConnect:
         Raises:
             ConfigurationError: no such table.
         """
-        if table_name not in self.list_tables():
-            self._connector.read_table_metadata(table_name)  # Which says so, and what there is.
-        return table_name in READ_ON
+        return self._connector.read_table_metadata(table_name)["ingestion_type"] == "append"
 
     def latest_offset(
         self,
@@ -126,8 +131,9 @@ class RedisLakeflowConnect:
         """The offset after all that is there now.
 
         With `start_offset` it is that of at most `max_records_per_batch` entries, and equal to
-        `start_offset` where nothing came since. Before Spark 4.2 none is passed, and nothing can
-        be capped.
+        `start_offset` once the stream has come to where it ended when it was first asked for: there
+        a trigger that takes what is available comes to its end, however much is still written.
+        After that it goes on. Before Spark 4.2 no start is passed, and nothing can be capped.
 
         Raises:
             ConfigurationError: no such table, a snapshot, a bad option or offset.
@@ -141,7 +147,7 @@ class RedisLakeflowConnect:
         options = self._for_read(table_options)
         if start_offset is None:
             return self._uncapped.latest_offset(table_name, _without_cap(options), None)
-        return self._connector.latest_offset(table_name, options, start_offset)
+        return self._next_offset(table_name, options, start_offset)
 
     def get_partitions(
         self,
@@ -175,6 +181,20 @@ class RedisLakeflowConnect:
         options = _without_cap(self._for_read(table_options))
         return _rows(self._uncapped.read_partition(table_name, partition, options))
 
+    def _next_offset(
+        self, table_name: str, options: dict[str, str], start: Mapping[str, Any]
+    ) -> Offset:
+        """The end of the next micro-batch; the start, once, where the target is reached."""
+        if table_name not in self._targets:
+            self._targets[table_name] = self._uncapped.latest_offset(
+                table_name, _without_cap(options), start
+            )
+        target = self._targets[table_name]
+        end = self._connector.latest_offset(table_name, options, start, target)
+        if end == start:
+            del self._targets[table_name]
+        return end
+
     def _for_read(self, table_options: Mapping[str, str]) -> dict[str, str]:
         """A read's own options.
 
@@ -188,15 +208,13 @@ class RedisLakeflowConnect:
         }
 
 
-def _without_cap(options: dict[str, str]) -> dict[str, str]:
+def _without_cap(options: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in options.items() if name != CAP}
 
 
 def _rows(records: Records) -> Iterator[Row]:
     yield from records
-    # Nobody else here sees the receipt, and `fail_on_data_loss=false` is no wish not to know.
-    if gaps := records.receipt["gaps"]:
-        LOG.warning("entries of streams are lost, and were passed over: %s", json.dumps(gaps))
+    log_gaps(records, LOG)
 
 
 def _register() -> None:

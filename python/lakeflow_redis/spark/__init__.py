@@ -1,6 +1,6 @@
 """Redis as a Spark data source: `spark.dataSource.register(RedisDataSource)`, then `format("redis")`.
 
-The one part of the package that needs pyspark, 4.0 or newer; nothing else imports it.
+Of the package only this and `lakeflow`, which builds on it, need pyspark, 4.0 or newer.
 """
 
 from lakeflow_redis.spark.source import RedisDataSource

@@ -26,6 +26,9 @@ ENTRY_ID = ("entry_id",)
 GLOB = str.maketrans({special: f"\\{special}" for special in "\\*?[]{"})
 """`{` too, of which two would begin a reference."""
 
+MOST_LOOKUPS = 1_000
+"""Keys that are looked up by rules, the text of which every task reads; a scan is cheaper for more."""
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 """What bytes that are not UTF-8 become, where the options say so."""
 
@@ -74,6 +77,8 @@ def _key_option(one: Filter, given: Mapping[str, str], *, lookups: bool) -> dict
     if len(names) == 1:
         return {"key_pattern": names[0]}
     databases = _databases(given)
+    if len(names) * len(databases) > MOST_LOOKUPS:
+        return {}
     rules = [{"database": db, "key_pattern": name} for db in databases for name in names]
     return {"sync_rules": json.dumps(rules)} if rules else {}
 

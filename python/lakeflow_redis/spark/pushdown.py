@@ -21,5 +21,7 @@ class RedisPushdownReader(RedisReader):
     def pushFilters(self, filters: "list[Filter]") -> "list[Filter]":
         """Turn filters into options; what these do not do exactly is left to Spark."""
         pushed, left = push(filters, self._given)
+        # Tasks have the connector, and need no second copy of what it was made of.
+        self._given = {}
         self._table = self._table.with_options(pushed)
         return left

@@ -12,7 +12,6 @@ from lakeflow_redis.spark.admission import (
     ReadMaxRows,
     SupportsTriggerAvailableNow,
 )
-from lakeflow_redis.spark.offsets import not_beyond
 from lakeflow_redis.spark.table import Offset, SparkTable
 
 
@@ -37,7 +36,7 @@ class RedisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._cap = cap
         self._start: Offset | None = None
         self._target: Offset | None = None
-        self._latest: Offset | None = None
+        self._planned: Offset | None = None
 
     def initialOffset(self) -> Offset:
         """Say where a new query begins: before everything."""
@@ -59,24 +58,19 @@ class RedisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             start = self._start
         most = self._most(limit)
         if start is None:
-            # The first micro-batch of a run, perhaps of a query that goes on from its checkpoint.
-            # Counted from the beginning, a cap would lead back to where that was long ago.
-            return self._table.latest_offset(None)
-        if self._target is None:
-            end = self._table.latest_offset(start, most)
-        else:
-            end = self._towards(self._target, start, most)
-        # Only asked again where it is not known by now.
-        self._latest = end if most is None else self._table.latest_offset(start)
-        return end
+            # A query that goes on from its checkpoint. Counted from the beginning, a cap would
+            # lead back to where the query was long ago.
+            most = None
+        self._planned = start
+        return self._table.latest_offset(start, most, self._target)
 
     def prepareForTriggerAvailableNow(self) -> None:
         """Fix where the query is to end, however much is still written."""
         self._target = self._table.latest_offset(None)
 
     def reportLatestOffset(self) -> Offset | None:
-        """Say where the streams ended when the last micro-batch was planned."""
-        return self._latest
+        """Say where the streams end by now."""
+        return None if self._planned is None else self._table.latest_offset(self._planned)
 
     def partitions(self, start: Offset, end: Offset) -> list[InputPartition]:
         """Divide a micro-batch among tasks."""
@@ -106,15 +100,3 @@ class RedisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                     f"streams of Redis cannot be limited by {type(limit).__name__}, only by rows: "
                     "set option `max_records_per_batch`"
                 )
-
-    def _towards(self, target: Offset, start: Offset, most: int | None) -> Offset:
-        """The end of the next micro-batch on the way to the target; the start where it is reached."""
-        whole = not_beyond(target, self._table.latest_offset(start), start)
-        if most is None or whole == start:
-            return whole
-        while True:
-            end = not_beyond(target, self._table.latest_offset(start, most), start)
-            if end != start:
-                return end
-            # All that the cap let through came after the target was fixed.
-            most *= 2

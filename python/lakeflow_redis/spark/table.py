@@ -11,7 +11,8 @@ from pyspark.sql.datasource import InputPartition
 from pyspark.sql.types import StructType
 
 from lakeflow_redis import LakeflowConnect
-from lakeflow_redis.spark.options import SourceOptions
+from lakeflow_redis.spark.gaps import log_gaps
+from lakeflow_redis.spark.options import CAP, SourceOptions
 from lakeflow_redis.spark.schema import check_columns, to_arrow, to_spark
 
 LOG = logging.getLogger("lakeflow_redis.spark")
@@ -56,10 +57,12 @@ class SparkTable:
         """The same with further options for the read."""
         return replace(self, options=self.options | dict(more))
 
-    def latest_offset(self, start: Offset | None, most: int | None = None) -> Offset:
-        """The offset after what is there now, or after so many entries."""
-        cap = {} if most is None else {"max_records_per_batch": str(most)}
-        return self.connector.latest_offset(self.name, self.options | cap, start)
+    def latest_offset(
+        self, start: Offset | None, most: int | None = None, target: Offset | None = None
+    ) -> Offset:
+        """The offset after what is there now, or after so many entries, not beyond the target."""
+        cap = {} if most is None else {CAP: str(most)}
+        return self.connector.latest_offset(self.name, self.options | cap, start, target)
 
     def partitions(self, start: Offset | None, end: Offset | None) -> list[InputPartition]:
         """What is between two offsets, in pieces that can be read side by side."""
@@ -76,5 +79,4 @@ class SparkTable:
         for batch in records.batches():
             # The same buffers: what differs is what may be null, and what is noted on the side.
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-        if gaps := records.receipt.get("gaps"):
-            LOG.warning("entries of streams are lost, and were passed over: %s", json.dumps(gaps))
+        log_gaps(records, LOG)

@@ -73,7 +73,8 @@ impl NodeThen {
             return Ok(());
         };
         Err(Error::TopologyChanged(format!(
-            "{}: since the read was divided, {what}; divide it again",
+            "{}: since the read was divided, {what}; divide it again, which \
+             in Spark is to load the table again",
             node.name
         )))
     }
@@ -163,12 +164,12 @@ impl Partition {
             scanned_at,
             ..
         } = written;
-        let of_node = node.zip(scanned_at);
+        let of_node = (node, scanned_at);
         match (origin, of_node, db, ranges, cursors) {
-            (Origin::Server, Some((node, scanned_at)), None, None, None) => {
+            (Origin::Server, (Some(node), Some(scanned_at)), None, None, None) => {
                 Ok(Partition::Server { node, scanned_at })
             }
-            (Origin::Keys { .. }, Some((node, scanned_at)), Some(db), None, cursors) => {
+            (Origin::Keys { .. }, (Some(node), Some(scanned_at)), Some(db), None, cursors) => {
                 Ok(Partition::Keys {
                     node,
                     db,
@@ -176,7 +177,7 @@ impl Partition {
                     scanned_at,
                 })
             }
-            (Origin::Entries, None, Some(db), Some(ranges), None) => {
+            (Origin::Entries, (None, None), Some(db), Some(ranges), None) => {
                 Ok(Partition::Entries { db, ranges })
             }
             _ => Err(wrong("it is of another kind of table")),

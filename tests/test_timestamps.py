@@ -7,7 +7,7 @@ import redis
 from lakeflow_redis import ConfigurationError
 
 from tests.conftest import Connect
-from tests.streams import add, read, read_on
+from tests.streams import add, numbered, read, read_on
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp() * 1000)
@@ -86,3 +86,18 @@ def test_what_was_left_out_by_its_beginning_does_not_come_later(
 def test_a_moment_that_is_none_is_refused(connect: Connect, value: str) -> None:
     with pytest.raises(ConfigurationError, match="ISO 8601"):
         connect(start_timestamp=value)
+
+
+def test_what_was_trimmed_before_the_first_moment_is_not_missed(
+    connect: Connect, client: redis.Redis
+) -> None:
+    add(client, "a", *numbered(1, 5))
+    offset = read(connect()).offset
+    added = add(client, "a", *numbered(6, 15))
+    client.xtrim("a", maxlen=8, approximate=False)
+    bounded = connect(start_timestamp="15")
+    assert read(bounded, offset).entries == added[9:]
+    end = bounded.latest_offset("streams", None, offset)
+    for part in bounded.get_partitions("streams", None, offset, end):
+        ids = [row["entry_id"] for row in bounded.read_partition("streams", part)]
+        assert ids == numbered(15, 6)

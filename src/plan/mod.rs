@@ -157,8 +157,11 @@ pub fn draft(
             None => None,
         };
         let mut begin = read;
+        let before_bound = reach.first.is_some_and(|first| first <= bound);
         if let Some(read) = read
             && let Some(loss) = Loss::of(read, &reach, start.knows(&node.server.run_id))
+            // What was trimmed before the first moment that is wanted is not missed.
+            && !(before_bound && matches!(loss, Loss::Trimmed(_)))
         {
             loss.report(&key, read, Some(last), options, receipt)?;
             begin = loss.resume(read);

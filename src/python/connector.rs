@@ -351,6 +351,11 @@ fn from_python(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Value> {
     let wrong = |why: String| {
         ConfigurationError::new_err(format!("{name} must be a JSON-able dict: {why}"))
     };
+    if given.is_instance_of::<PyString>() {
+        return Err(wrong(
+            "this is text; take it apart with json.loads".to_owned(),
+        ));
+    }
     let dict = given
         .call_method0("items")
         .and_then(|items| py.get_type::<PyDict>().call1((items,)))

@@ -243,7 +243,9 @@ fn find(nodes: Vec<Node>, then: &NodeThen) -> Result<Node> {
     let node = nodes.into_iter().find(|node| then.is(node));
     node.ok_or_else(|| {
         Error::TopologyChanged(
-            "a node that the read was divided by is not there any more; divide it again".to_owned(),
+            "a node that the read was divided by is not there any more; divide it again, which in \
+             Spark is to load the table again"
+                .to_owned(),
         )
     })
 }

@@ -65,7 +65,8 @@ pub fn read(
             Pass::Failed(error) => return Err(error),
             // Others read the rest, and know nothing of what went from here.
             Pass::Changed(error, _) if job.is_part => {
-                return Err(of_change(error, job).at("divide the read again"));
+                return Err(of_change(error, job)
+                    .at("divide the read again, which in Spark is to load the table again"));
             }
             Pass::Changed(error, _) if pass == PASSES => return Err(of_change(error, job)),
             Pass::Changed(error, slots) => (error, slots),

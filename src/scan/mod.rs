@@ -185,7 +185,7 @@ fn cut_page(
     if !range.is_fine(size_before) || !range.is_fine(size_after) {
         return Err(Error::TopologyChanged(
             "so few keys are left of those that were there when the read was divided that its parts \
-             cannot be told apart any more; divide it again"
+             cannot be told apart any more; divide it again, which in Spark is to load the table again"
                 .to_owned(),
         ));
     }

@@ -186,6 +186,7 @@ def test_what_goes_to_executors_has_references_and_no_secrets(
         num_partitions="2",
     )
     with one_locked_server.client() as client:
+        client.flushall()
         client.set("a", "b")
     source = RedisDataSource(options)
     schema = source.schema()

@@ -1,10 +1,15 @@
 //! The one error type. What went wrong is a variant; where it went wrong is added once, by
 //! whoever knows it, as [`Error::At`].
 
+mod shown;
+
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
+
+use shown::{SHOWN_REPLY, shorten};
+pub use shown::{cut, show, show_text};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -19,8 +24,12 @@ pub enum Denied {
 #[derive(Debug, Error)]
 pub enum Error {
     /// An option, a table's name or an offset: the caller can mend it, nothing was read.
-    #[error("{0}")]
-    Configuration(String),
+    #[error("{text}")]
+    Configuration {
+        text: String,
+        /// The options that it is about.
+        options: Vec<&'static str>,
+    },
     #[error("cannot connect: {0}; is a server running there, and may this machine reach it?")]
     Unreachable(#[source] io::Error),
     #[error(
@@ -78,22 +87,55 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// What was tried again for as long as that may take.
+    #[error("{source}; tried again {tried} times in {seconds:.1} s")]
+    GivenUp {
+        tried: u64,
+        seconds: f64,
+        #[source]
+        source: Box<Error>,
+    },
 }
 
 impl Error {
-    /// Says where it happened: a node, a table, a key.
+    /// What is wrong with what was given, and what to do.
+    pub fn configuration(text: impl Into<String>) -> Self {
+        Error::about([], text)
+    }
+
+    /// The same where it is about options, of which the first one is wrong.
+    pub fn about<const N: usize>(options: [&'static str; N], text: impl Into<String>) -> Self {
+        Error::Configuration {
+            text: text.into(),
+            options: options.into(),
+        }
+    }
+
+    /// Says where it happened: a node, a table, a key. Whoever knows it may; it is said once.
     #[must_use]
     pub fn at(self, place: impl Into<String>) -> Self {
-        Error::At {
-            place: place.into(),
-            source: Box::new(self),
+        let place = place.into();
+        match self.is_at(&place) {
+            true => self,
+            false => Error::At {
+                place,
+                source: Box::new(self),
+            },
+        }
+    }
+
+    fn is_at(&self, place: &str) -> bool {
+        match self {
+            Error::At { place: known, .. } => known == place,
+            Error::GivenUp { source, .. } => source.is_at(place),
+            _ => false,
         }
     }
 
     /// What went wrong, without where.
     pub fn root(&self) -> &Error {
         match self {
-            Error::At { source, .. } => source.root(),
+            Error::At { source, .. } | Error::GivenUp { source, .. } => source.root(),
             other => other,
         }
     }
@@ -134,6 +176,30 @@ impl Error {
         )
     }
 
+    /// Whether a server that had answered was gone in the middle of it.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.root(), Error::Lost(_))
+    }
+
+    /// Whether it was tried again for as long as that may take.
+    pub fn is_given_up(&self) -> bool {
+        match self {
+            Error::At { source, .. } => source.is_given_up(),
+            other => matches!(other, Error::GivenUp { .. }),
+        }
+    }
+
+    /// Whether a server was silent for too long, though perhaps it is there.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.root(), Error::Timeout { .. })
+    }
+
+    /// Whether a server takes no more clients, and says so before it hangs up.
+    pub fn is_too_many_clients(&self) -> bool {
+        matches!(self.root(), Error::Refused { message, .. }
+            if message.starts_with("max number of clients"))
+    }
+
     /// Whether it is a server's answer to one command, after which others can be read.
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -159,6 +225,7 @@ impl Error {
     pub fn brief(&self) -> String {
         match self {
             Error::At { place, source } => format!("{place}: {}", source.brief()),
+            Error::GivenUp { source, .. } => source.brief(),
             Error::Lost(error) => format!("the connection was lost: {error}"),
             other => other.to_string(),
         }
@@ -227,67 +294,21 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How much of a name an error shows.
-const SHOWN_BYTES: usize = 120;
-const SHOWN_TEXT: usize = 200;
-/// How much of an error reply: some explain themselves at length.
-const SHOWN_REPLY: usize = 1000;
-
-/// Bytes in quotes as an error shows them: readable, on one line, never very long.
-pub fn show(bytes: &[u8]) -> String {
-    format!("\"{}\"", show_text(bytes))
-}
-
-/// As [`show`], without the quotes. Never holds a control character: messages cross the
-/// Arrow C stream interface as C strings, where a NUL would end the process.
-pub fn show_text(bytes: &[u8]) -> String {
-    shorten(bytes, SHOWN_BYTES)
-}
-
-/// Text as an error shows it that quotes what it was given: never very long.
-pub fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_TEXT) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
-}
-
-fn shorten(bytes: &[u8], most: usize) -> String {
-    let (head, dots) = match bytes.get(..most) {
-        Some(head) if bytes.len() > most => (head, "…"),
-        _ => (bytes, ""),
-    };
-    let text = match std::str::from_utf8(head) {
-        Ok(text) => text.escape_debug().to_string(),
-        // A character cut in two by the limit is not a reason to escape all the others.
-        Err(cut) if !dots.is_empty() && cut.error_len().is_none() => {
-            String::from_utf8_lossy(&head[..cut.valid_up_to()])
-                .escape_debug()
-                .to_string()
-        }
-        Err(_) => head.escape_ascii().to_string(),
-    };
-    text.replace("\\'", "'") + dots
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shown_bytes_are_one_printable_line() {
-        assert_eq!(show(b"user:1"), "\"user:1\"");
-        assert_eq!(show(b"a\0b\n\xff"), "\"a\\x00b\\n\\xff\"");
-        assert_eq!(show("käse\0".as_bytes()), "\"käse\\0\"");
-        let cut = "ä".repeat(200);
-        assert!(show(format!("x{cut}").as_bytes()).ends_with("ä…\""));
-    }
 
     #[test]
     fn a_refused_command_is_named_whoever_the_user_is() {
         let line = b"NOPERM User o'brien has no permissions to run the 'hgetall' command";
         let error = Error::from_reply(line).to_string();
         assert!(error.contains("`+hgetall`"), "{error}");
+    }
+
+    #[test]
+    fn a_place_is_said_once() {
+        let error = || Error::Interrupted.at("table a").at("node");
+        assert_eq!(error().at("node").to_string(), error().to_string());
     }
 
     #[test]

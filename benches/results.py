@@ -19,6 +19,7 @@ PARTS = (
     "Not noticed",
     "The GIL",
     "Spark",
+    "Landing",
     "The decoder alone",
 )
 """In this order. Behind them comes what stands in `TRIED.md`, which is written by hand."""

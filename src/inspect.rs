@@ -8,6 +8,7 @@ use crate::connection::Cancel;
 use crate::error::Result;
 use crate::options::Options;
 use crate::permissions::{WHERE_SLOTS_MOVE, refused};
+use crate::retry::Retries;
 use crate::tables::{Sends, TABLES, Without};
 use crate::topology::{self, Node, Role};
 
@@ -18,7 +19,7 @@ use crate::topology::{self, Node, Role};
 /// `refused` commands, `null_columns`, `notes`), `limits` and `warnings` (lists of sentences).
 pub fn inspect(options: &Options, cancel: &Cancel) -> Result<Value> {
     let connect = options.connection()?;
-    let mut found = topology::find(&connect, cancel)?;
+    let mut found = topology::find(&connect, &Retries::new(connect.retry_deadline), cancel)?;
     let dialer = found.topology.dialer();
     let mut tables = serde_json::Map::new();
     // Each node has users of its own.

@@ -138,12 +138,13 @@ impl Partition {
     /// Reads a partition of a table.
     pub fn parse(value: &Value, table: &str, origin: &Origin) -> Result<Partition> {
         let wrong = |why: &str| {
-            Error::Configuration(format!(
+            Error::configuration(format!(
                 "{} is no partition of table {table}, as get_partitions returns them: {why}",
                 cut(&value.to_string())
             ))
         };
-        let written = Written::deserialize(value).map_err(|error| wrong(&error.to_string()))?;
+        let written =
+            Written::deserialize(value).map_err(|error| wrong(&cut(&error.to_string())))?;
         if written.version != VERSION {
             return Err(wrong(&format!(
                 "it has version {}, and this lakeflow-redis reads version {VERSION}",
@@ -151,7 +152,7 @@ impl Partition {
             )));
         }
         if written.table != table {
-            return Err(wrong(&format!("it is of table {}", written.table)));
+            return Err(wrong(&format!("it is of table {}", cut(&written.table))));
         }
         if !written.cursors.is_none_or(CursorRange::is_valid) {
             return Err(wrong("its range of cursors is none"));
@@ -226,6 +227,8 @@ mod tests {
             ("hashes", "scanned_at", json!(null)),
             ("hashes", "cursors", json!({"bits": 3, "from": 4, "to": 9})),
             ("hashes", "more", json!(1)),
+            ("hashes", "mo\0re", json!(1)),
+            ("hashes", "table", json!("li\nsts")),
             ("streams", "ranges", json!([{"key": "k"}])),
             ("streams", "cursors", cursors.clone()),
             ("streams", "node", node.clone()),
@@ -233,7 +236,8 @@ mod tests {
             let mut bad = if table == "hashes" { &good } else { &ranges }.clone();
             bad[change] = value;
             let error = parse(&bad, table).unwrap_err();
-            assert!(matches!(error, Error::Configuration(_)), "{bad}");
+            assert!(matches!(error, Error::Configuration { .. }), "{bad}");
+            assert!(!error.to_string().contains(char::is_control), "{error}");
         }
         for bad in [json!(null), json!([]), json!("x"), json!({})] {
             assert!(parse(&bad, "keys").is_err());

@@ -1,10 +1,11 @@
 //! What happened in a read, counted while it goes on.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::error::lock;
+use crate::scanned::Scanned;
 
 /// A count that the reading thread raises and any thread may look at.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ impl Count {
 /// Entries of a stream that are lost to whoever reads on from an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
+    pub db: u32,
     pub key: Vec<u8>,
     /// `trimmed`, `gone`, `created anew` or `went back`.
     pub why: &'static str,
@@ -47,15 +49,40 @@ pub struct Receipt {
     pub rows_skipped: Count,
     pub values_replaced: Count,
     pub bytes: Count,
+    /// How often something was tried again, which tables that are read together have in common.
+    pub retries: Arc<Count>,
+    /// How far the read has come, which tables may have in common.
+    pub scanned: Arc<Scanned>,
     warnings: Mutex<Vec<String>>,
     gaps: Mutex<Vec<Gap>>,
     began: Instant,
-    ended: Mutex<Option<Duration>>,
-    complete: AtomicBool,
+    ended: Mutex<Option<End>>,
+}
+
+/// How a read ended.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    after: Duration,
+    complete: bool,
+}
+
+/// Where a read is, all at one moment.
+pub struct State {
+    /// Whether the stream came to its proper end.
+    pub complete: bool,
+    pub seconds: f64,
+    /// How far the read has come: 1 where it is complete; None where that cannot be told.
+    pub share_scanned: Option<f64>,
 }
 
 impl Default for Receipt {
     fn default() -> Self {
+        Receipt::new(Arc::default(), Arc::default())
+    }
+}
+
+impl Receipt {
+    pub fn new(scanned: Arc<Scanned>, retries: Arc<Count>) -> Self {
         Receipt {
             keys_scanned: Count::default(),
             duplicates_dropped: Count::default(),
@@ -68,18 +95,17 @@ impl Default for Receipt {
             rows_skipped: Count::default(),
             values_replaced: Count::default(),
             bytes: Count::default(),
+            retries,
+            scanned,
             warnings: Mutex::default(),
             gaps: Mutex::default(),
             began: Instant::now(),
             ended: Mutex::default(),
-            complete: AtomicBool::new(false),
         }
     }
-}
 
-impl Receipt {
     /// The counts by name, in the order in which to show them.
-    pub fn counts(&self) -> [(&'static str, u64); 11] {
+    pub fn counts(&self) -> [(&'static str, u64); 12] {
         self.named().map(|(name, count)| (name, count.get()))
     }
 
@@ -94,7 +120,7 @@ impl Receipt {
         lock(&self.gaps).extend(other.gaps());
     }
 
-    fn named(&self) -> [(&'static str, &Count); 11] {
+    fn named(&self) -> [(&'static str, &Count); 12] {
         [
             ("rows", &self.rows),
             ("bytes", &self.bytes),
@@ -107,6 +133,7 @@ impl Receipt {
             ("keys_inconsistent", &self.keys_inconsistent),
             ("rows_skipped", &self.rows_skipped),
             ("values_replaced", &self.values_replaced),
+            ("retries", &self.retries),
         ]
     }
 
@@ -131,19 +158,60 @@ impl Receipt {
         lock(&self.warnings).clone()
     }
 
+    /// Says how the read ended, which is as it ended first.
     pub fn end(&self, complete: bool) {
-        lock(&self.ended).get_or_insert(self.began.elapsed());
-        self.complete.store(complete, Relaxed);
+        lock(&self.ended).get_or_insert_with(|| End {
+            after: self.began.elapsed(),
+            complete,
+        });
     }
 
-    /// Whether the stream came to its proper end.
-    pub fn complete(&self) -> bool {
-        self.complete.load(Relaxed)
+    pub fn state(&self) -> State {
+        let ended = *lock(&self.ended);
+        let complete = ended.is_some_and(|end| end.complete);
+        State {
+            complete,
+            seconds: ended
+                .map_or_else(|| self.began.elapsed(), |end| end.after)
+                .as_secs_f64(),
+            share_scanned: match complete {
+                true => Some(1.0),
+                false => self.scanned.share(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_of_one_moment() {
+        for _ in 0..5_000 {
+            let receipt = Receipt::default();
+            thread::scope(|scope| {
+                scope.spawn(|| receipt.end(true));
+                loop {
+                    let state = receipt.state();
+                    assert_eq!(state.complete, state.share_scanned == Some(1.0));
+                    if state.complete {
+                        break;
+                    }
+                }
+            });
+        }
     }
 
-    pub fn seconds(&self) -> f64 {
-        lock(&self.ended)
-            .unwrap_or_else(|| self.began.elapsed())
-            .as_secs_f64()
+    #[test]
+    fn a_read_ends_once() {
+        let receipt = Receipt::default();
+        receipt.end(true);
+        let seconds = receipt.state().seconds;
+        receipt.end(false);
+        assert!(receipt.state().complete);
+        assert_eq!(receipt.state().seconds, seconds);
     }
 }

@@ -5,13 +5,14 @@ import traceback
 from collections.abc import Sequence
 from urllib.parse import quote
 
-PASSWORD = "canary/9c1e@:7%40?"  # noqa: S105 - it is for show.
+PASSWORD = "canary/9x1k7q@:7%40?"  # noqa: S105 - it is for show.
 """The password of the tests' servers; it holds what a careless parser of URLs would mistake."""
 
-WRONG_PASSWORD = "wrong-canary-9c1e"  # noqa: S105 - so is this.
+WRONG_PASSWORD = "wrong-canary-9x1k7q"  # noqa: S105 - so is this.
 
-MARK = "9c1e"
-"""What all forms of both have in common, percent-encoded or not."""
+MARK = "9x1k7q"
+"""What all forms of both have in common, percent-encoded or not. No id in hexadecimal digits, of which
+a lake is full, holds it by chance."""
 
 QUOTED_PASSWORD = quote(PASSWORD, safe="")
 

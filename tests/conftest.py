@@ -1,5 +1,6 @@
 """Running servers, emptied databases and connectors for the tests."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -16,6 +17,9 @@ from tests.certificates import Certificates
 from tests.clusters import Cluster
 from tests.sentinels import Sentinels
 from tests.servers import FLAVOURS, REDIS_7_0, VALKEY_9_1, Flavour, Server, ServerPool
+
+# Spark's many JVMs live too short to earn back what their best compiler and collector cost.
+os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 class Connect(Protocol):

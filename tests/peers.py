@@ -1,21 +1,15 @@
 """Loopback peers that are no Redis: each shows one way in which a connection goes wrong."""
 
 import contextlib
-import select
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Self
 
 from tests.servers import HOST
 
 ACCEPT_SECONDS = 0.05
 """How often a peer looks whether it shall end."""
-
-
-CHUNK = 65536
 
 
 @contextlib.contextmanager
@@ -101,51 +95,6 @@ def counting_cursors(keys: int) -> Iterator[int]:
 
 def _in_thread(meet: Callable[[socket.socket], None], connection: socket.socket) -> None:
     threading.Thread(target=meet, args=(connection,), daemon=True).start()
-
-
-class Cutter:
-    """A port that leads to a server's, and breaks off connections.
-
-    Args:
-        server: the server's port.
-    """
-
-    def __init__(self, server: int) -> None:
-        self._server = server
-        self._limits: list[int] = []
-        self._stack = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        self.port = self._stack.enter_context(listening(self._meet))
-        """Where to connect."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def cut(self, after: int) -> None:
-        """Break off the next connection after so many bytes of replies."""
-        self._limits.append(after)
-
-    def _meet(self, connection: socket.socket) -> None:
-        limit = self._limits.pop() if self._limits else sys.maxsize
-        threading.Thread(target=_relay, args=(connection, self._server, limit), daemon=True).start()
-
-
-def _relay(client: socket.socket, port: int, left: int) -> None:
-    with client, socket.create_connection((HOST, port)) as server:
-        while left > 0:
-            ready, _, _ = select.select([client, server], [], [])
-            for sender in ready:
-                try:
-                    said = sender.recv(CHUNK)
-                    if sender is server:
-                        said, left = said[:left], left - len(said)
-                    (client if sender is server else server).sendall(said)
-                except OSError:
-                    return
-                if not said:
-                    return
 
 
 class _Quiet(BaseHTTPRequestHandler):

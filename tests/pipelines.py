@@ -67,7 +67,9 @@ class Project:
             env=os.environ
             | {
                 "REDIS_URL": self.url,
-                "JAVA_TOOL_OPTIONS": " ".join(f"-D{name}={conf[name]}" for name in conf),
+                "JAVA_TOOL_OPTIONS": " ".join(
+                    [os.environ["JAVA_TOOL_OPTIONS"], *(f"-D{name}={conf[name]}" for name in conf)]
+                ),
                 "PYSPARK_PYTHON": sys.executable,
                 # For a free port instead of 15002.
                 "SPARK_TESTING": "1",

@@ -111,6 +111,7 @@ class Sentinels(Deployment):
         password: what the default user must give, on the primary and the replicas.
         sentinel_password: what must be given to the sentinels. Neither may hold a blank, which
             a sentinel does not quote when it rewrites its configuration.
+        config: further arguments of the primary and the replicas.
     """
 
     def __init__(
@@ -118,8 +119,9 @@ class Sentinels(Deployment):
         flavour: Flavour,
         password: str | None = None,
         sentinel_password: str | None = None,
+        config: Sequence[str] = (),
     ) -> None:
-        config = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
+        config = [*config, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
         if password is not None:
             config += ["--masterauth", password]
         self.flavour = flavour

@@ -1,7 +1,7 @@
 """A connection that breaks in the middle of a read costs no key and doubles none.
 
-Under Sentinels the same server is looked for again, wherever the connection broke, and what had
-been read by then is left out.
+A server that is the same process is read on where it was. Under Sentinels, where it cannot be come
+back to at once, it is looked for again, and what had been read by then is left out.
 """
 
 import json
@@ -13,7 +13,8 @@ import pytest
 import redis
 from lakeflow_redis import DecodeError, LakeflowConnect
 
-from tests import hearsay, oracle, peers
+from tests import faults, hearsay, oracle
+from tests.faults import Proxy
 from tests.moving import Content, Keys, read_meanwhile
 from tests.sentinels import MASTER
 from tests.servers import HOST, REDIS_5_0, REDIS_7_0, Server, ServerPool
@@ -82,26 +83,28 @@ def filled(request: pytest.FixtureRequest, emptied: Server) -> Iterator[Filled]:
         yield Filled(emptied, client, keys.content(), CUTS[request.param])
 
 
+@pytest.mark.parametrize("passes", [1, 2], ids=["read on", "read again"])
 @pytest.mark.parametrize("rules", [[], TWICE], ids=["scanned", "by rules"])
 @pytest.mark.parametrize("tables", TABLES, ids="+".join)
 def test_what_was_read_until_then_comes_once(
-    filled: Filled, tables: Sequence[str], rules: list[dict[str, object]]
+    filled: Filled, tables: Sequence[str], rules: list[dict[str, object]], passes: int
 ) -> None:
     options = OPTIONS | ({"sync_rules": json.dumps(rules)} if rules else {})
     first = filled.replies(tables, key_pattern="no such key", **OPTIONS)
     length = filled.replies(tables, **options)
     random = Random(str((tables, rules)))
     with (
-        peers.Cutter(filled.server.port) as cutter,
-        hearsay.answering({"SENTINEL": hearsay.array(HOST, str(cutter.port))}) as sentinel,
+        Proxy(filled.server.port) as proxy,
+        hearsay.answering({"SENTINEL": hearsay.array(HOST, str(proxy.port))}) as sentinel,
     ):
         options |= {"mode": "sentinel", "nodes": f"{HOST}:{sentinel}", "sentinel_master": MASTER}
         for _ in range(filled.cuts):
-            cut = random.randrange(first, length)
-            cutter.cut(cut)
+            place = random.randrange(first, length)
+            # In the second case it cannot be come back to at once.
+            proxy.once(faults.cut(place), *[faults.cut(0)] * (passes - 1))
             ended = read_meanwhile(options, tables, filled.content, lambda _: None)
-            assert ended.error is None, f"cut after {cut} of {length} bytes: {ended}"
-            assert ended.passes == 2, f"cut after {cut} of {length} bytes"
+            assert ended.error is None, f"cut after {place} of {length} bytes: {ended}"
+            assert ended.passes == passes, f"cut after {place} of {length} bytes"
 
 
 def test_a_row_that_cannot_be_decoded_is_an_error_all_the_same(
@@ -116,8 +119,8 @@ def test_a_row_that_cannot_be_decoded_is_an_error_all_the_same(
     first = filled.replies(["strings"], key_pattern="no such key", **OPTIONS)
     length = filled.replies(["strings"], invalid_utf8="skip", **OPTIONS)
     with (
-        peers.Cutter(one_server.port) as cutter,
-        hearsay.answering({"SENTINEL": hearsay.array(HOST, str(cutter.port))}) as sentinel,
+        Proxy(one_server.port) as proxy,
+        hearsay.answering({"SENTINEL": hearsay.array(HOST, str(proxy.port))}) as sentinel,
     ):
         options = OPTIONS | {
             "mode": "sentinel",
@@ -125,6 +128,6 @@ def test_a_row_that_cannot_be_decoded_is_an_error_all_the_same(
             "sentinel_master": MASTER,
         }
         for part in range(1, filled.cuts):
-            cutter.cut(first + (length - first) * part // filled.cuts)
+            proxy.once(faults.cut(first + (length - first) * part // filled.cuts))
             with pytest.raises(DecodeError, match=bad.decode()):
                 list(LakeflowConnect(options).read_table("strings")[0])

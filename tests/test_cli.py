@@ -30,6 +30,7 @@ from tests.contract import CONTENT_TABLES, TABLES
 from tests.oracle import Raw
 from tests.servers import HOST, Server, free_port
 from tests.streams import add
+from tests.waiting import until
 
 COMMAND = [sys.executable, "-m", "lakeflow_redis"]
 
@@ -286,6 +287,14 @@ def test_a_file_appears_only_when_it_is_complete(
         assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_full_disk_is_named(one_server: Server, one_client: redis.Redis, form: str) -> None:
+    one_client.rpush("l", *range(100_000))
+    full = Path("/dev/full")
+    done = run("read", "lists", *at(one_server), "--format", form, "--output", full)
+    assert_failed(done, 1, "No space left", str(full))
+
+
 def test_parquet_needs_a_file(one_server: Server) -> None:
     assert_failed(run("read", "keys", *at(one_server), "--format", "parquet"), 2, "--output")
 
@@ -357,7 +366,8 @@ def test_where_one_table_cannot_be_read_none_lands(
     one_client.set("s", b"\xff")
     done = run("ingest", *at(one_server), "--to", tmp_path, "--tables", "hashes,strings,keys")
     assert done.code == 1
-    assert done.rows == []
+    assert [row["status"] for row in done.rows] == ["failed"] * 3
+    # They were read in one go, which failed once.
     assert len(done.stderr.splitlines()) == 1
     assert "table strings" in done.stderr
     assert lake.data_files(tmp_path, "hashes") == set()
@@ -369,8 +379,13 @@ def test_a_lake_that_is_not_ours_is_refused(one_server: Server, tmp_path: Path) 
     assert_failed(run("ingest", *at(one_server), "--to", tmp_path), 2, "not a Delta table")
 
 
-def test_an_unwritable_lake_is_one_line(one_server: Server) -> None:
-    assert_failed(run("ingest", *at(one_server), "--to", "/proc/lake"), 1, "/proc/lake")
+def test_an_unwritable_lake_is_a_line_for_each_thing_that_failed(one_server: Server) -> None:
+    done = run("ingest", *at(one_server), "--to", "/proc/lake", "--tables", "keys")
+    assert done.code == 1
+    assert [row["status"] for row in done.rows] == ["failed"]
+    for line in done.stderr.splitlines():
+        assert line.startswith("Error: ")
+        assert "/proc/lake" in line
 
 
 # Options
@@ -391,7 +406,7 @@ def test_an_unwritable_lake_is_one_line(one_server: Server) -> None:
         (["read", "hashes\n", "--host", HOST], r"\n"),
         (["ingest", "--host", HOST, "--to", "lake", "--tables", "hashes,stream"], "streams"),
         (["ingest", "--host", HOST], "--to"),
-        (["ingest", "--host", HOST, "--to", "s3://bucket/lake"], "s3://bucket/lake"),
+        (["ingest", "--host", HOST, "--to", "ftp://host/lake"], "ftp"),
         (["read", "keys", "--host", HOST, "--limit", "-1"], "--limit"),
         (["read", "keys", "--host", HOST, "--format", "xml"], "xml"),
         (["read", "keys", "--hots", HOST], "--host"),
@@ -565,6 +580,16 @@ def endless(one_server: Server, one_client: redis.Redis) -> Iterator[list[str]]:
         yield [*at(one_server), "--socket-timeout", "600", "--socket-connect-timeout", "600"]
 
 
+def has_connected(pid: int) -> bool:
+    """Whether a process has a socket."""
+    try:
+        links = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+    except FileNotFoundError:
+        # One was closed meanwhile.
+        return False
+    return any(link.startswith("socket:") for link in links)
+
+
 @pytest.mark.parametrize("command", ["ingest", "read", "check"])
 def test_ctrl_c_ends_it_at_once_with_130(endless: list[str], tmp_path: Path, command: str) -> None:
     extra = {"ingest": ["--to", str(tmp_path)], "read": ["strings"], "check": []}[command]
@@ -575,7 +600,8 @@ def test_ctrl_c_ends_it_at_once_with_130(endless: list[str], tmp_path: Path, com
         encoding="utf-8",
         env=environment(),
     ) as process:
-        time.sleep(1.5)
+        until("it connects", lambda: has_connected(process.pid))
+        # It is about to wait, or does already; both moments must do.
         assert process.poll() is None, "it did not wait for the server"
         began = time.monotonic()
         process.send_signal(signal.SIGINT)

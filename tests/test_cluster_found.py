@@ -79,7 +79,7 @@ def test_a_server_alone_is_no_cluster(one_server: Server) -> None:
     error = failure(one_server.options(mode="cluster"))
     assert type(error) is ConfigurationError
     assert "`mode`" in str(error)
-    several = f"{one_server.address},{one_server.address}"
+    several = f"{one_server.address},localhost:{one_server.port}"
     error = failure({"nodes": several})
     assert type(error) is ConfigurationError
     assert "`nodes`" in str(error)

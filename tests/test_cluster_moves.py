@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import redis
 
 from tests import moving, sharded
 from tests.clusters import Cluster
@@ -37,6 +38,9 @@ PACE = 0.02
 
 UNDER_WAY = 0.4
 """Seconds until a read has begun to scan and has not ended."""
+
+DOWN = 6
+"""Seconds for which nobody takes over: the others find out, and refuse all keys, after some of them."""
 
 RULES = [
     {"database": 0, "key_pattern": "*", "_type": key_type}
@@ -155,8 +159,8 @@ def test_a_slot_that_moves_to_and_fro(filled: Filled, rules: list[dict[str, Any]
             others = [node for node in filled.cluster.primaries() if node is not source]
             filled.cluster.move_slot(slot, others[0])
 
-    # So that it takes a while to read the slot.
-    options = {"max_server_share": "0.05"} | ({"sync_rules": json.dumps(rules)} if rules else {})
+    # So that it takes a while to read the slot; by rules it takes one anyway.
+    options = {"sync_rules": json.dumps(rules)} if rules else {"max_server_share": "0.05"}
     # Of a table of one type the rules for others are none.
     ended = [filled.read(["keys" if rules else "strings"], disturb, **options)]
     sharded.let_replicas_follow(filled.cluster)
@@ -310,6 +314,35 @@ def test_a_primary_that_dies(filled: Filled, read_from: str) -> None:
         filled.cluster.restart(killed[0])
         sharded.let_replicas_follow(filled.cluster)
     tell(f"a primary killed, reading from the {read_from}", ended)
+
+
+def test_a_cluster_that_is_down_for_a_while(filled: Filled) -> None:
+    cluster = filled.cluster
+    replicas = cluster.replicas()
+    refused = []
+
+    def disturb(_: Reading) -> None:
+        time.sleep(UNDER_WAY)
+        for replica in replicas:
+            replica.call("CONFIG", "SET", "cluster-replica-no-failover", "yes")
+        killed.append(cluster.kill_primary())
+        time.sleep(DOWN)
+        try:
+            cluster.primaries()[0].call("GET", "key")
+        except redis.ResponseError as error:
+            refused.append(str(error))
+        for replica in replicas:
+            replica.call("CONFIG", "SET", "cluster-replica-no-failover", "no")
+
+    killed: list[Node] = []
+    ended = filled.read(moving.READS[0], disturb, max_server_share="0.1")
+    cluster.settle()
+    cluster.restart(killed[0])
+    sharded.let_replicas_follow(cluster)
+    tell("nobody takes over for a while", [ended])
+    assert "is down" in refused[0]
+    assert_complete([ended])
+    assert ended.passes > 1
 
 
 def test_a_replica_that_dies_while_it_is_read(filled: Filled) -> None:

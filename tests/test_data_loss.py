@@ -45,7 +45,9 @@ def read_all_the_same(
 
 def gap(why: str, entries: int | None = None) -> list[dict[str, Any]]:
     """What the receipt says of it."""
-    return [{"key_name": "the stream", "why": why, "after": f"{READ}-0", "entries": entries}]
+    return [
+        {"db": 0, "key_name": "the stream", "why": why, "after": f"{READ}-0", "entries": entries}
+    ]
 
 
 @pytest.mark.parametrize("left", [0, 1, 7])
@@ -202,6 +204,7 @@ def test_entries_that_are_trimmed_while_they_are_read(
     (said,) = lenient.receipt["gaps"]
     wanted = int(cap.get("max_records_per_batch", MANY))
     assert said == {
+        "db": 0,
         "key_name": "the stream",
         "why": "trimmed",
         "after": "0-0",

@@ -1,6 +1,5 @@
 """What goes wrong with a server is a typed error that names the place and shows no password."""
 
-import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from lakeflow_redis import (
     AuthenticationError,
     ConfigurationError,
     LakeflowConnect,
-    LakeflowRedisError,
     ProtocolError,
     RedisConnectionError,
     RedisTimeoutError,
@@ -20,42 +18,16 @@ from lakeflow_redis import (
     TopologyChangedError,
 )
 
-from tests import canary, data, peers
+from tests import canary, data, loading, peers
 from tests.contract import TABLES
+from tests.failing import DEADLINES, SOON, complaint, failure
 from tests.servers import HOST, REDIS_7_0, Server, free_port
 from tests.users import add_user
-from tests.waiting import until
-
-SOON = 20.0
-"""Seconds within which every failure must be known: the deadlines below are half a second."""
-
-DEADLINES = {"socket_timeout": "0.5", "socket_connect_timeout": "0.5"}
 
 
 def options_for(port: int, **more: str) -> dict[str, str]:
     """Options for a peer on a port, with the canary for a password and short deadlines."""
     return {"host": HOST, "port": str(port), "password": canary.PASSWORD} | DEADLINES | more
-
-
-def failure(options: dict[str, str], table: str = "strings") -> LakeflowRedisError:
-    """The error of a read, after checking that no password is seen and that it came soon."""
-    connector = LakeflowConnect(options)
-    began = time.monotonic()
-    with pytest.raises(LakeflowRedisError) as caught:
-        list(connector.read_table(table)[0])
-    assert time.monotonic() - began < SOON
-    canary.assert_unseen(caught.value, connector)
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert (type(again), str(again)) == (type(caught.value), str(caught.value))
-    return caught.value
-
-
-def complaint(options: dict[str, str]) -> str:
-    """What the connection test says of a server with which something is wrong."""
-    result = LakeflowConnect(options).test_connection()
-    assert result["status"] == "error"
-    canary.assert_unseen(result)
-    return result["message"]
 
 
 def address(port: int | str) -> str:
@@ -251,6 +223,8 @@ def test_a_server_that_dies_in_the_middle_of_a_read_fails_it() -> None:
         assert records.receipt["complete"] is False
 
 
+# That it is made anew is a warning.
+@pytest.mark.filterwarnings("ignore::lakeflow_redis.LakeflowRedisWarning")
 def test_a_connection_that_is_cut_costs_no_row_or_fails_the_read(one_server: Server) -> None:
     with one_server.client() as client:
         client.flushdb()
@@ -293,42 +267,26 @@ def test_a_server_without_auth_does_not_give_the_password_away() -> None:
 
 
 def test_a_server_that_is_loading_its_data_is_waited_for() -> None:
-    slowly = ("--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024")
-    with Server(REDIS_7_0, *slowly, "--enable-debug-command", "yes") as server:
+    with Server(REDIS_7_0, *loading.CONFIG) as server:
         with server.client() as client:
             client.mset({f"string:{number}": "value" for number in range(5_000)})
         connector = LakeflowConnect(server.options())
         with ThreadPoolExecutor() as pool:
-            reloaded = pool.submit(reload_data, server)
-            until("it loads", lambda: is_loading(server))
+            loading.begin_to_load(pool, server)
             records, _ = connector.read_table("strings")
-            assert not is_loading(server)
+            assert not loading.is_loading(server)
             assert len(records) == 5_000
-            assert reloaded.result()
-            reloaded = pool.submit(reload_data, server)
-            until("it loads", lambda: is_loading(server))
-            impatient = server.options(socket_connect_timeout="0.3", socket_timeout="0.3")
+        with ThreadPoolExecutor() as pool:
+            loading.begin_to_load(pool, server)
+            impatient = server.options(retry_deadline="0.3")
             assert "LOADING" in complaint(impatient)
-            assert reloaded.result()
-
-
-def reload_data(server: Server) -> bool:
-    """Let a server save its data and load them again."""
-    with server.client() as client:
-        return bool(client.execute_command("DEBUG", "RELOAD"))
-
-
-def is_loading(server: Server) -> bool:
-    """Whether its data are not in memory yet."""
-    with server.client() as client:
-        return bool(client.info("persistence")["loading"])
 
 
 def test_too_many_clients_are_not_taken_for_wrong_credentials() -> None:
     with Server(REDIS_7_0, "--maxclients", "1", password=canary.PASSWORD) as server:
         with server.client() as only:
             only.ping()
-            error = failure(server.options())
+            error = failure(server.options(**DEADLINES))
         assert isinstance(error, ServerError | RedisConnectionError)
 
 

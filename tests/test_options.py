@@ -1,5 +1,6 @@
 """Bad options and names fail before anything is connected to, and say what to write instead."""
 
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -173,6 +174,26 @@ def test_an_empty_name_of_a_table_is_an_error() -> None:
     for call in calls(""):
         with pytest.raises(ConfigurationError):
             call()
+
+
+@pytest.mark.parametrize(
+    ("given", "about"),
+    [
+        ({"port": "abc"}, ("port",)),
+        ({"url": "redis://localhost"}, ("url", "host")),
+        ({"ssl_keyfile": "key.pem"}, ("ssl_keyfile", "ssl")),
+        ({"sync_rules": "[]"}, ("sync_rules",)),
+        ({"no_option": "1"}, ()),
+    ],
+)
+def test_errors_know_which_options_they_are_about(
+    given: dict[str, str], about: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        LakeflowConnect({"host": "localhost", **given})
+    assert caught.value.options == about
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.options) == (str(caught.value), about)
 
 
 def test_configuration_errors_are_value_errors() -> None:

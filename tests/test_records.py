@@ -188,9 +188,10 @@ def test_libraries_take_a_kept_read_more_than_once(
 
 
 RECEIPT_KEYS = {
-    *("table", "complete", "seconds", "rows", "bytes", "keys_scanned", "duplicates_dropped"),
+    *("table", "complete", "seconds", "share_scanned", "rows", "bytes", "keys_scanned"),
+    "duplicates_dropped",
     *("keys_gone", "keys_changed_type", "keys_denied", "keys_paged", "keys_inconsistent"),
-    *("rows_skipped", "values_replaced", "warnings", "gaps"),
+    *("rows_skipped", "values_replaced", "retries", "warnings", "gaps"),
 }
 
 
@@ -209,10 +210,12 @@ def test_the_receipt_is_final_once_the_rows_were_read(
     assert receipt["bytes"] >= sum(len(value) for value in values.values())
     assert isinstance(receipt["seconds"], float)
     assert receipt["seconds"] > 0
+    assert receipt["share_scanned"] == 1.0
     quiet = RECEIPT_KEYS - {
         "table",
         "complete",
         "seconds",
+        "share_scanned",
         "rows",
         "bytes",
         "keys_scanned",

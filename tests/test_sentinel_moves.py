@@ -5,19 +5,21 @@ Each test prints how its reads ended (`pytest -s`).
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 from lakeflow_redis import LakeflowConnect, RedisConnectionError, TopologyChangedError
 
-from tests import moving
+from tests import loading, moving
 from tests.deployments import wait_for_copies
 from tests.moving import Content, Ended, Keys, Reading, read_meanwhile, tell
 from tests.resharding import AT_ONCE
 from tests.sentinels import Sentinels
 from tests.servers import REDIS_7_0, Server
 from tests.streams import add, numbered, read
+from tests.waiting import until
 
 # What a receipt says of another pass is a warning, and here it is what is waited for.
 pytestmark = pytest.mark.filterwarnings("ignore::lakeflow_redis.LakeflowRedisWarning")
@@ -181,6 +183,27 @@ def test_half_a_million_keys_and_a_primary_that_dies(watched: Watched) -> None:
     watched.sentinels.restart(killed.pop())
     tell("half a million keys, primary killed", [ended])
     assert (ended.error, ended.passes) == (None, 2), str(ended)
+
+
+def test_replicas_that_load_their_data_while_streams_are_planned_are_waited_for() -> None:
+    keys = Keys(streams=[f"stream:{number}" for number in range(10_000)])
+    with Sentinels(REDIS_7_0, config=loading.CONFIG) as sentinels, ThreadPoolExecutor() as pool:
+        fill(sentinels, keys)
+        replicas = sentinels.replicas()
+
+        def disturb(_: Reading) -> None:
+            until("a plan is made", lambda: any(map(is_asked_for_streams, replicas)))
+            for loaded in loading.begin_to_load(pool, *replicas):
+                assert loaded.result()
+
+        options = sentinels.options(read_from="replica", max_server_share="0.05")
+        ended = read_meanwhile(options, ["streams"], keys.content(), disturb)
+    assert ended.error is None, str(ended)
+
+
+def is_asked_for_streams(server: Server) -> bool:
+    with server.client() as client:
+        return "cmdstat_xinfo|stream" in client.info("commandstats")
 
 
 def test_streams_are_read_on_after_a_failover() -> None:

@@ -252,7 +252,7 @@ def test_a_stream_that_was_gone_when_the_end_was_planned_is_a_gap(
     parts = partitions(connector, "streams", start=start, end=end)
     found, gaps = lenient(connector, parts)
     assert found == []
-    assert gaps == [{"key_name": "a", "why": "gone", "after": "3-0", "entries": None}]
+    assert gaps == [{"db": 0, "key_name": "a", "why": "gone", "after": "3-0", "entries": None}]
     with pytest.raises(DataLossError, match="gone"):
         connect().read_partition("streams", parts[0])
 

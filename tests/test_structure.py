@@ -1,5 +1,6 @@
 """The architecture holds: what may use what, and what may not occur at all."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -18,13 +19,15 @@ MAY_USE = {
     "error": set[str](),
     "options": {"error"},
     "offset": {"error", "options"},
-    "receipt": {"error"},
+    "scanned": {"error"},
+    "receipt": {"error", "scanned"},
     "seen": set[str](),
     "resp": {"error"},
     "columns": {"error", "options", "receipt", "resp"},
     "tables": {"error", "options", "offset", "receipt", "seen", "resp", "columns"},
     "connection": {"error", "options", "resp"},
-    "topology": {"error", "options", "resp", "connection"},
+    "retry": {"error", "receipt", "connection"},
+    "topology": {"error", "options", "resp", "connection", "retry"},
 }
 """What each module of the crate may use besides itself; the layers follow below."""
 
@@ -66,6 +69,31 @@ def test_imports_run_one_way(source: Source) -> None:
     assert used <= allowed(source.module), (
         f"{source.name} must not use {used - allowed(source.module)}"
     )
+
+
+PYTHON = ROOT / "python/lakeflow_redis"
+
+MAY_IMPORT = {
+    "spark": set[str](),
+    "lakeflow": {"spark"},
+    "ingest": set[str](),
+    "pipeline": {"ingest"},
+    "cli": {"ingest", "pipeline"},
+    "demo": {"cli", "ingest"},
+}
+"""What each package of the Python side may import besides itself and the modules beside them."""
+
+
+def test_every_package_has_a_place() -> None:
+    assert {path.parent.name for path in PYTHON.glob("*/__init__.py")} == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_packages_import_one_way(package: str) -> None:
+    texts = [path.read_text() for path in (PYTHON / package).rglob("*.py")]
+    named = [re.findall(r"\b(?:from|import) lakeflow_redis\.(\w+)", text) for text in texts]
+    used = {name for names in named for name in names} & MAY_IMPORT.keys()
+    assert used - {package} <= MAY_IMPORT[package]
 
 
 def test_a_file_at_the_top_names_others_by_the_crate() -> None:
@@ -180,8 +208,9 @@ def test_the_command_line_has_no_options_of_the_server_besides() -> None:
 LONG = {
     "Cargo.lock": "written by cargo",
     "benches/RESULTS.svg": "drawn by the benchmark",
-    "README.md": "all that a user needs, until there is a documentation site",
-    "notebooks/01_quickstart.ipynb": "JSON with a line for each line of its cells",
+    "requirements/audit.txt": "written by uv",
+    "requirements/dev.txt": "written by uv",
+    "requirements/spark40.txt": "written by uv",
 }
 """Files of more than 400 lines outside the tests, each with the reason."""
 
@@ -206,8 +235,15 @@ def long_files() -> dict[str, int]:
         check=True,
     )
     lengths = {
-        name: (ROOT / name).read_bytes().count(b"\n")
+        name: lines_of(ROOT / name)
         for name in listed.stdout.splitlines()
         if not name.startswith("tests/") and (ROOT / name).is_file()
     }
     return {name: lines for name, lines in lengths.items() if lines > LINES}
+
+
+def lines_of(path: Path) -> int:
+    """How much there is to read: of a notebook its cells, and not the JSON that holds them."""
+    if path.suffix == ".ipynb":
+        return sum(len(cell["source"]) for cell in json.loads(path.read_text())["cells"])
+    return path.read_bytes().count(b"\n")

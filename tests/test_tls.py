@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import pytest
 from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, RedisConnectionError
 
-from tests import data, oracle, tls_peers
+from tests import data, faults, oracle, tls_peers
 from tests.certificates import Certificates
 from tests.compare import assert_same_rows
 from tests.contract import CONTENT_TABLES
 from tests.failing import DEADLINES, failure
+from tests.faults import Proxy
 from tests.servers import HOST, REDIS_7_0, Server
 
 HEAVY_DB = 1
@@ -209,8 +210,8 @@ def cuttable(tls_server: Server) -> Iterator[Server]:
 
 
 def assert_broken(options: dict[str, str]) -> None:
-    """Fail unless a read ends in an error of the connection."""
-    assert isinstance(failure(options), RedisConnectionError)
+    """Fail unless a read ends in an error of the connection, where it is not made anew."""
+    assert isinstance(failure(options | {"retry_deadline": "0"}), RedisConnectionError)
 
 
 @pytest.mark.parametrize("after", [3_000, 20_000, 100_000, 1_000_000, 2_500_000])
@@ -218,8 +219,9 @@ def assert_broken(options: dict[str, str]) -> None:
 def test_a_connection_that_is_cut_is_no_short_table(
     cuttable: Server, after: int, between_records: bool
 ) -> None:
-    with tls_peers.cutting(cuttable.port, after, between_records=between_records) as port:
-        assert_broken(cuttable.options(port=str(port), db=str(CUT_DB)) | DEADLINES)
+    cut = tls_peers.cut_between_records if between_records else faults.cut
+    with Proxy(cuttable.port, cut(after)) as proxy:
+        assert_broken(cuttable.options(port=str(proxy.port), db=str(CUT_DB)) | DEADLINES)
 
 
 @pytest.mark.parametrize("after", [20_000, 1_000_000, 2_500_000])

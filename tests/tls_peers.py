@@ -4,9 +4,9 @@ import contextlib
 import select
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 
+from tests.faults import Fault, Said
 from tests.peers import listening
 from tests.servers import HOST
 from tests.tls import Pair
@@ -55,39 +55,25 @@ def halfway(pair: Pair, then: Callable[[socket.socket], object]) -> Iterator[int
         yield port
 
 
-@contextlib.contextmanager
-def cutting(port: int, after: int, *, between_records: bool = False) -> Iterator[int]:
-    """The port of a way to a server that hangs up on the client after so many bytes of replies.
+def cut_between_records(after: int) -> Fault:
+    """Hang up at the first end of a TLS record after so many bytes."""
 
-    It does not know what it passes on, so that nobody says goodbye in TLS.
-
-    Args:
-        port: the server's.
-        after: how many bytes from the server at least.
-        between_records: whether to wait for the end of a TLS record.
-    """
-
-    def reply(server: socket.socket, client: socket.socket) -> None:
-        passed = 0
-        source = server.makefile("rb")
-        while passed < after:
-            if between_records:
-                head = source.read(RECORD_HEAD)
-                part = head + source.read(int.from_bytes(head[-2:]))
-            else:
-                part = source.read1(after - passed)
-            if not part:
+    def fault(said: Said) -> Said:
+        passed, held = 0, b""
+        for part in said:
+            held += part
+            while passed < after and len(held) >= (size := _size_of_record(held)):
+                yield held[:size]
+                passed, held = passed + size, held[size:]
+            if passed >= after:
                 return
-            client.sendall(part)
-            passed += len(part)
 
-    def meet(client: socket.socket) -> None:
-        server = socket.create_connection((HOST, port))
-        _pass_on(client, server)
-        threading.Thread(target=_run, args=(reply, server, client), daemon=True).start()
+    return fault
 
-    with listening(meet) as own_port:
-        yield own_port
+
+def _size_of_record(held: bytes) -> int:
+    """How long the TLS record is that begins here, as far as that is known."""
+    return RECORD_HEAD + int.from_bytes(held[RECORD_HEAD - 2 : RECORD_HEAD])
 
 
 @contextlib.contextmanager
@@ -129,23 +115,3 @@ def _first_answer(context: ssl.SSLContext, connection: socket.socket) -> bytes:
         with contextlib.suppress(ssl.SSLWantReadError):
             session.do_handshake()
     return outgoing.read()
-
-
-def _pass_on(client: socket.socket, server: socket.socket) -> None:
-    """Hand over what a client says, until it or the server is gone."""
-
-    def copy() -> None:
-        while part := client.recv(CHUNK):
-            server.sendall(part)
-
-    threading.Thread(target=_run, args=(copy,), daemon=True).start()
-
-
-def _run(act: Callable[..., None], *sockets: socket.socket) -> None:
-    """Do something with sockets and hang up, whoever hangs up first."""
-    with contextlib.suppress(OSError):
-        act(*sockets)
-    for each in sockets:
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
-        each.close()

@@ -9,12 +9,15 @@ from benches.conditions.distance import DISTANCE
 from benches.conditions.finding import HEADINGS, Condition
 from benches.conditions.gil import GIL
 from benches.conditions.health import HEALTH
+from benches.conditions.landing import LANDING
 from benches.conditions.memory import MEMORY
 from benches.conditions.spark import SPARK
 from benches.conditions.unnoticed import UNNOTICED
 from benches.data import SIZES
 
-CONDITIONS = {one.name: one for one in (MEMORY, HEALTH, DISTANCE, CLUSTER, UNNOTICED, GIL, SPARK)}
+CONDITIONS = {
+    one.name: one for one in (MEMORY, HEALTH, DISTANCE, CLUSTER, UNNOTICED, GIL, SPARK, LANDING)
+}
 NAMED_SIZES = ("small", "medium")
 """At `large`, ten times the data would not fit a machine."""
 

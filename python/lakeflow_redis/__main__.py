@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-PACKAGES = {"click", "rich", "deltalake"}
+PACKAGES = {"click", "rich", "deltalake", "duckdb", "obstore"}
 """What the extra `cli` brings."""
 
 main: Callable[[], object]

@@ -8,6 +8,7 @@ import pyarrow as pa
 from lakeflow_redis.shapes import Inspection, Metadata, OptionSpec
 
 __all__ = [
+    "KeySelection",
     "LakeflowConnect",
     "Records",
     "Schema",
@@ -65,6 +66,21 @@ class Schema:
     def __eq__(self, other: object, /) -> bool: ...
 
 @final
+class KeySelection:
+    """Which keys the options choose, by `LakeflowConnect.key_selection`."""
+
+    @property
+    def text(self) -> str:
+        """What `key_pattern` or `sync_rules` says, with what references stand for."""
+
+    @property
+    def databases(self) -> list[int] | None:
+        """The databases that `sync_rules` name, or None where those of the option `db` are read."""
+
+    def takes(self, db: int, name: bytes, key_type: str) -> bool:
+        """Whether a key is among them: its database, of those that are read, name and TYPE."""
+
+@final
 class Records:
     """What a read came to: rows that arrive from the server as they are consumed.
 
@@ -89,8 +105,15 @@ class Records:
         Keys, all counts unless said otherwise:
 
         - `table` (str), `complete` (bool), `seconds` (float, since the read began)
+        - `share_scanned`: how far the read has come, a float that never grows less: the share of
+          the keyspace that SCAN has gone through, by its cursors, and of `streams` that of the
+          entries to read. At most 0.99 until the read is complete, and then 1.0. None where
+          that cannot be told: before the first page, where nothing is scanned, as for
+          `server_info`, where a server's cursors are of no known kind, and where it does not
+          say how many entries came
         - `rows`: rows handed over or ready to be; `bytes`: reply bytes that they were made of
-        - `keys_scanned`: keys that SCAN named, `duplicates_dropped`: those it named again
+        - `keys_scanned`: keys that SCAN named, `duplicates_dropped`: those it named again; a key that
+          was not read since its node was lost counts once more when another pass names it
         - `keys_gone`: keys that were gone by the time they were read
         - `keys_changed_type`: keys that had become another type by then
         - `keys_denied`: keys that the user may not read, left out because of `on_denied=skip`
@@ -99,10 +122,13 @@ class Records:
           changed each time they were read (by WATCH), or since the server would not tell
         - `rows_skipped`: rows left out because of `invalid_utf8=skip`
         - `values_replaced`: values altered or nulled because of `invalid_utf8=replace|null`
+        - `retries`: how often something that failed was tried again, within `retry_deadline`; tables
+          that are read together show the same
         - `warnings`: list of str
         - `gaps`: list of entries of streams that are lost, where `fail_on_data_loss=false`: dicts
-          with `key_name`, `why` ("trimmed", "gone", "created anew" or "went back"), `after` (the
-          last id that had been read before, or None where the stream went during the read) and `entries` (how many, or None where the server does not tell)
+          with `db`, `key_name`, `why` ("trimmed", "gone", "created anew" or "went back"), `after`
+          (the last id that had been read before, or None where the stream went during the read)
+          and `entries` (how many, or None where the server does not tell)
         """
 
     @property
@@ -234,6 +260,13 @@ class LakeflowConnect:
         Raises:
             ConfigurationError: no such table, or a bad option.
             LakeflowRedisError: as `get_table_schema`.
+        """
+
+    def key_selection(self, table_options: Mapping[str, str] | None = None) -> KeySelection:
+        """Which keys the options choose; needs no server.
+
+        Raises:
+            ConfigurationError: a bad option.
         """
 
     def read_table(

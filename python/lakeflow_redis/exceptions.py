@@ -2,8 +2,10 @@
 
 Each also derives from the built-in error a Python programmer would catch for the same
 cause, so `except ConnectionError` and `except ValueError` work as expected. They carry
-only text, never an option's value that is marked secret, and can be pickled.
+only text and names of options, never an option's value that is marked secret, and can be pickled.
 """
+
+from collections.abc import Iterable
 
 
 class LakeflowRedisError(Exception):
@@ -11,7 +13,17 @@ class LakeflowRedisError(Exception):
 
 
 class ConfigurationError(LakeflowRedisError, ValueError):
-    """An option, a table's name or an offset is not valid; nothing has been read."""
+    """An option, a table's name or an offset is not valid; nothing has been read.
+
+    Args:
+        text: what is wrong, and what to do.
+        options: the names of the options that it is about, where that is known without a server.
+    """
+
+    def __init__(self, text: str, options: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.options = tuple(options)
+        """Names of options."""
 
 
 class RedisConnectionError(LakeflowRedisError, ConnectionError):

@@ -18,6 +18,8 @@ class OptionSpec(TypedDict):
     """`connection`: for the connector only. `table`: for the connector, and over it for one read."""
     secret: bool
     """Whether its value must never be shown."""
+    tables: list[str] | None
+    """The tables that it is for; None where it is for all."""
     doc: str
     """One line that says what it does."""
 

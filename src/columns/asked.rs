@@ -63,11 +63,12 @@ impl Asked {
             let found = columns.iter().position(|column| column.name == name);
             found.ok_or_else(|| {
                 let names: Vec<_> = columns.iter().map(|column| column.name).collect();
-                Error::Configuration(format!(
+                let text = format!(
                     "option `columns`: table {table} has no column {name:?}{}; it has {}",
                     nearest(name, names.iter().copied()),
                     names.join(", ")
-                ))
+                );
+                Error::about(["columns"], text)
             })
         };
         let places = match &options.columns {

@@ -79,6 +79,21 @@ impl Builder {
     }
 }
 
+impl Built {
+    /// Its first cells.
+    pub fn head(self, cells: usize) -> Self {
+        match self {
+            Built::Bytes(all) => Built::Bytes(Cells {
+                values: all.values,
+                offsets: all.offsets.slice(0, cells),
+                nulls: all.nulls.map(|nulls| nulls.slice(0, cells)),
+            }),
+            Built::Number(array) => Built::Number(array.slice(0, cells)),
+            Built::Unasked => Built::Unasked,
+        }
+    }
+}
+
 impl BytesBuilder {
     pub fn with_room_like(bytes: usize, offsets: usize) -> Self {
         let mut starts = Vec::with_capacity(offsets.max(1));

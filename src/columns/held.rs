@@ -1,16 +1,21 @@
-//! Rows of a key that is read in pages: held back until it is known whether it changed meanwhile.
+//! Rows that may have to go again, when what they were made of proves to be only a part: they are held
+//! back until that is known.
 
+use super::cells::Builder;
 use super::{BATCH_BYTES, Closed, Rows};
 use crate::error::Result;
 
 /// More bytes are not held back: a few batches.
 const HELD_BYTES: usize = 3 * BATCH_BYTES;
 
-/// Cells that may yet be undone.
+/// Where a builder was, and the batches that were closed since.
 #[derive(Default)]
 pub struct Held {
-    closed: Vec<Closed>,
+    rows: usize,
     bytes: usize,
+    taken: u64,
+    closed: Vec<Closed>,
+    closed_bytes: usize,
 }
 
 impl Held {
@@ -18,8 +23,8 @@ impl Held {
     /// single value is in memory anyway.
     pub fn add(&mut self, closed: Closed, bytes: usize) -> bool {
         self.closed.push(closed);
-        self.bytes += bytes;
-        self.closed.len() == 1 || self.bytes <= HELD_BYTES
+        self.closed_bytes += bytes;
+        self.closed.len() == 1 || self.closed_bytes <= HELD_BYTES
     }
 }
 
@@ -27,8 +32,12 @@ impl Rows {
     /// From now on, rows may be undone; those before may not.
     pub fn hold(&mut self) -> Result<()> {
         self.release()?;
-        self.close()?;
-        self.held = Some(Held::default());
+        self.held = Some(Held {
+            rows: self.rows,
+            bytes: self.bytes,
+            taken: self.taken,
+            ..Held::default()
+        });
         Ok(())
     }
 
@@ -42,12 +51,49 @@ impl Rows {
 
     /// Drops the rows since `hold`, with an unfinished one. False, and nothing is dropped, where
     /// they had become too many to be held.
-    pub fn undo(&mut self) -> bool {
-        if self.held.take().is_none() {
-            return false;
+    pub fn undo(&mut self) -> Result<bool> {
+        let Some(held) = self.held.take() else {
+            return Ok(false);
+        };
+        (self.next, self.taken) = (0, held.taken);
+        if let Some(first) = held.closed.into_iter().next() {
+            self.builders = self.asked.builders();
+            (self.rows, self.bytes) = (0, 0);
+            if held.rows > 0 {
+                self.hand_over(&first.head(held.rows))?;
+            }
+        } else {
+            for builder in &mut self.builders {
+                builder.truncate(held.rows);
+            }
+            (self.rows, self.bytes) = (held.rows, held.bytes);
         }
-        self.builders = self.asked.builders();
-        (self.next, self.rows, self.bytes) = (0, 0, 0);
-        true
+        Ok(true)
+    }
+}
+
+impl Closed {
+    /// Its first rows.
+    fn head(self, rows: usize) -> Self {
+        let cells = self.cells.into_iter().map(|cells| cells.head(rows));
+        Closed {
+            cells: cells.collect(),
+            rows,
+        }
+    }
+}
+
+impl Builder {
+    /// Keeps so many cells, and nothing of one that has not ended.
+    fn truncate(&mut self, cells: usize) {
+        match self {
+            Builder::Bytes(builder) => builder.truncate(cells),
+            Builder::Long(values, nulls) => {
+                values.truncate(cells);
+                nulls.truncate(cells);
+            }
+            Builder::Double(values) => values.truncate(cells),
+            Builder::Unasked => {}
+        }
     }
 }

@@ -6,7 +6,6 @@
 mod asked;
 mod cells;
 mod held;
-mod mark;
 mod undecodable;
 
 use std::sync::Arc;
@@ -20,7 +19,6 @@ use crate::options::{InvalidUtf8, ReadOptions};
 use crate::receipt::Receipt;
 
 pub use asked::{Asked, Column, Type, column, key};
-pub use mark::Mark;
 
 use cells::{Builder, Built};
 use held::Held;
@@ -51,8 +49,6 @@ pub struct Rows {
     bytes: usize,
     /// At how many bytes a batch closes.
     batch_bytes: usize,
-    /// Batches that were closed.
-    batches: u64,
     held: Option<Held>,
     sink: Sink,
 }
@@ -97,7 +93,6 @@ impl Rows {
             rows: 0,
             taken: 0,
             bytes: 0,
-            batches: 0,
             held: None,
             sink,
         }
@@ -210,7 +205,6 @@ impl Rows {
         if self.rows == 0 {
             return Ok(());
         }
-        self.batches += 1;
         let bytes = std::mem::take(&mut self.bytes);
         let closed = Closed {
             rows: std::mem::take(&mut self.rows),

@@ -78,7 +78,7 @@ impl Dialer {
             Some(Password::InFile(path)) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     // Not which: it may be the password itself, in the wrong option.
-                    Error::Configuration(format!(
+                    Error::configuration(format!(
                         "option `password_file` names a file that cannot be read: {error}"
                     ))
                 })?;
@@ -108,6 +108,9 @@ impl Dialer {
             Error::Lost(_) if plain => Error::Unreachable(std::io::Error::other(
                 "the server hung up at once, as one does that wants TLS there (option `ssl`)",
             )),
+            Error::Lost(_) => {
+                Error::Unreachable(std::io::Error::other("the server hung up at once"))
+            }
             Error::Protocol(text) if plain && text.contains("\\x15") => Error::Protocol(format!(
                 "{text}; it looks like TLS, which option `ssl` asks for"
             )),

@@ -6,6 +6,7 @@
 mod dial;
 mod stream;
 mod tls;
+mod values;
 mod waiting;
 mod wire;
 
@@ -15,16 +16,14 @@ use redis::{ErrorKind, RedisResult, Value};
 
 use crate::error::{Error, Result};
 use crate::options::Access;
-use crate::resp::{Commands, Decoder, Replies, Token, Tokens as _};
+use crate::resp::{Commands, Decoder, Replies, Tokens as _};
 
 pub use dial::Dialer;
+pub use values::values;
 pub use waiting::{Cancel, pause};
 
 use stream::Stream;
 use wire::Wire;
-
-/// A one-off reply may nest so deep: COMMAND DOCS, the deepest, needs half of it.
-const MAX_DEPTH: usize = 32;
 
 /// A connection that has shaken hands.
 pub struct Connection {
@@ -92,7 +91,7 @@ impl Connection {
         }
         let selected: Result<()> = self.query(redis::cmd("SELECT").arg(db));
         selected.map_err(|error| match error {
-            Error::Refused { code, message } if code == "ERR" => Error::Configuration(format!(
+            Error::Refused { code, message } if code == "ERR" => Error::configuration(format!(
                 "database {db}, which option `db` or a rule asks for, is refused by the server: {message}"
             )),
             other => other,
@@ -134,6 +133,10 @@ impl Connection {
     /// From now on each command follows an ASKING: this node is being given their slots.
     pub fn set_asking(&mut self) {
         self.asking = true;
+    }
+
+    pub fn is_asking(&self) -> bool {
+        self.asking
     }
 
     /// Commands to be sent over this connection.
@@ -212,51 +215,10 @@ impl Connection {
 
     /// Keeps our error for `query`, and gives the crate one that says the same.
     fn fail(&mut self, error: Error) -> redis::RedisError {
+        self.broken |= !error.is_refusal();
         let text = error.to_string();
         self.failed = Some(error);
         (ErrorKind::Client, "lakeflow-redis", text).into()
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Value> {
-        let items = match self.decoder.token()? {
-            Token::Status(b"OK") => return Ok(Value::Okay),
-            Token::Status(text) => {
-                return Ok(Value::SimpleString(
-                    String::from_utf8_lossy(text).into_owned(),
-                ));
-            }
-            Token::Error(line) => return Err(Error::from_reply(line)),
-            Token::Integer(value) => return Ok(Value::Int(value)),
-            Token::Bulk(bytes) => return Ok(Value::BulkString(bytes.to_vec())),
-            Token::Nil => return Ok(Value::Nil),
-            Token::Array(items) => items,
-        };
-        if depth == 0 {
-            return Err(Error::Protocol("a reply nests too deep".to_owned()));
-        }
-        let values = self.values(depth - 1, 0, items)?;
-        Ok(Value::Array(values))
-    }
-
-    /// The last `count` of the replies to come, or the first error among them all; an error
-    /// reply is no reason to leave those behind it unread.
-    fn values(&mut self, depth: usize, skipped: usize, count: usize) -> Result<Vec<Value>> {
-        let mut values = Vec::new();
-        let mut refused = None;
-        for nth in 0..skipped + count {
-            match self.value(depth) {
-                Ok(value) if nth >= skipped => values.push(value),
-                Ok(_) => {}
-                Err(error) if error.is_refusal() => {
-                    refused.get_or_insert(error);
-                }
-                Err(error) => {
-                    self.broken = true;
-                    return Err(error);
-                }
-            }
-        }
-        refused.map_or(Ok(values), Err)
     }
 }
 
@@ -274,7 +236,7 @@ impl redis::ConnectionLike for Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         self.send_bytes(commands)
-            .and_then(|()| self.values(MAX_DEPTH, offset, count))
+            .and_then(|()| values(&mut self.decoder, offset, count))
             .map_err(|error| self.fail(error))
     }
 

@@ -76,7 +76,7 @@ fn authorities(tls: &Tls) -> Result<RootCertStore> {
             return Ok(roots);
         }
         let why = system.errors.first().map(ToString::to_string);
-        return Err(Error::Configuration(format!(
+        return Err(Error::configuration(format!(
             "this system knows no authorities to trust ({}); name them by option `ssl_ca_certs`",
             why.as_deref().unwrap_or("its store is empty")
         )));
@@ -119,7 +119,7 @@ fn text(pem: &Pem, option: &str) -> Result<Vec<u8>> {
 }
 
 fn unusable(option: &str, what: &str) -> Error {
-    Error::Configuration(format!("option `{option}` {what}"))
+    Error::configuration(format!("option `{option}` {what}"))
 }
 
 /// Takes what the options say that it should: certificates that can be trusted, for any host, or
@@ -198,7 +198,7 @@ impl TlsStream {
     ) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             let text = format!("{host:?} is neither a host name nor an IP address");
-            io::Error::other(Error::Configuration(text))
+            io::Error::other(Error::configuration(text))
         })?;
         let session =
             ClientConnection::new(config.clone(), name).map_err(|error| refused(&error))?;

@@ -185,7 +185,7 @@ pub fn parse_end(offset: &Value, read: &Databases) -> Result<Reached> {
     match parse_streams(offset, read)? {
         Start::Positions(reached) => Ok(reached),
         Start::Beginning => Ok(Reached::default()),
-        Start::After(_) => Err(Error::Configuration(
+        Start::After(_) => Err(Error::configuration(
             "an end of streams is an offset that a read or latest_offset returned; \
              `{\"entry_id\": …}` is for starts"
                 .to_owned(),
@@ -213,7 +213,7 @@ pub fn parse_streams(offset: &Value, read: &Databases) -> Result<Start> {
     match map.get("version") {
         Some(version) if *version == json!(VERSION) => {}
         Some(version) if version.as_u64().is_some_and(|version| version > VERSION) => {
-            return Err(Error::Configuration(format!(
+            return Err(Error::configuration(format!(
                 "the offset has version {version}; a newer lakeflow-redis wrote it, and this one reads version {VERSION}"
             )));
         }
@@ -238,22 +238,26 @@ pub fn parse_streams(offset: &Value, read: &Databases) -> Result<Start> {
         if let Databases::These(numbers) = read
             && !numbers.contains(&number)
         {
-            return Err(Error::Configuration(format!(
+            return Err(Error::configuration(format!(
                 "the offset is of database {database}, and this connector reads {read}"
             )));
         }
         let mut positions = Positions::new();
         for (text, entry) in keys.as_object().ok_or_else(wrong)? {
             let position = Position::deserialize(entry).map_err(|_| {
-                Error::Configuration(format!(
+                Error::configuration(format!(
                     "the offset's position of stream {text:?} is malformed: {}",
                     shorten(entry)
                 ))
             })?;
             let key = text_to_key(text).ok_or_else(wrong)?;
-            positions.insert(key, position);
+            if positions.insert(key, position).is_some() {
+                return Err(twice("stream", text));
+            }
         }
-        parsed.databases.insert(number, positions);
+        if parsed.databases.insert(number, positions).is_some() {
+            return Err(twice("database", database));
+        }
     }
     Ok(Start::Positions(parsed))
 }
@@ -273,8 +277,16 @@ pub fn text_to_key(text: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// There is more than one way to spell a database or a key, and no telling which position counts.
+fn twice(what: &str, spelled: &str) -> Error {
+    let spelled = cut(spelled);
+    Error::configuration(format!(
+        "the offset has {what} \"{spelled}\" twice, spelled in two ways"
+    ))
+}
+
 fn foreign(offset: &Value, table: &str, shape: &str) -> Error {
-    Error::Configuration(format!(
+    Error::configuration(format!(
         "{} is no offset of table {table}, which takes {shape}",
         shorten(offset)
     ))
@@ -345,6 +357,8 @@ mod tests {
             json!({"streams": {"0": {"k": "1-1"}}, "table": "streams", "version": 1}),
             json!({"streams": {"0": {"k": {"id": "1-1", "added": -1}}}, "table": "streams", "version": 1}),
             json!({"streams": {"0": {"base64:?": {"id": "1-1"}}}, "table": "streams", "version": 1}),
+            json!({"streams": {"0": {"a": {"id": "1-1"}, "base64:YQ==": {"id": "2-1"}}}, "table": "streams", "version": 1}),
+            json!({"streams": {"0": {}, "00": {}}, "table": "streams", "version": 1}),
             json!({"streams": {}, "table": "streams", "version": 1, "more": 1}),
             json!({"streams": {}, "table": "streams", "version": 1, "servers": 1}),
             json!({"streams": {}, "table": "streams", "version": 1, "servers": [1]}),
@@ -352,7 +366,7 @@ mod tests {
             assert!(
                 matches!(
                     parse_streams(&offset, &Databases::All),
-                    Err(Error::Configuration(_))
+                    Err(Error::Configuration { .. })
                 ),
                 "{offset}"
             );

@@ -25,6 +25,7 @@ impl Options {
                 _ => ReadFrom::Primary,
             },
             databases: self.db()?,
+            retry_deadline: self.seconds("retry_deadline")?,
             access: Access {
                 credentials: self.credentials("username", "password")?,
                 tls: None,
@@ -43,22 +44,26 @@ impl Options {
             encrypted = self.add_url(&url, &mut options)?;
         }
         options.access.tls = self.tls(encrypted, &options)?;
-        for (credentials, password) in [
-            (&options.access.credentials, "password"),
-            (&options.sentinel.credentials, "sentinel_password"),
+        for (credentials, username, password) in [
+            (&options.access.credentials, "username", "password"),
+            (
+                &options.sentinel.credentials,
+                "sentinel_username",
+                "sentinel_password",
+            ),
         ] {
             if credentials.username.is_some() && credentials.password.is_none() {
-                return Err(Error::Configuration(format!(
-                    "the user name needs a `{password}` with it"
-                )));
+                let text = format!("the user name needs a `{password}` with it");
+                return Err(Error::about([username, password], text));
             }
         }
         let name = &options.access.client_name;
         if !name.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
-            return Err(Error::Configuration(format!(
+            let text = format!(
                 "option `client_name` is {:?}; Redis takes printable ASCII without spaces",
                 self.values.get("client_name")
-            )));
+            );
+            return Err(Error::about(["client_name"], text));
         }
         self.check_mode(&options)?;
         Ok(options)
@@ -122,7 +127,7 @@ impl Options {
         let file = Password::InFile(PathBuf::from(path));
         match options.access.credentials.password.replace(file) {
             None => Ok(()),
-            Some(_) => Err(twice("password", "option `password_file`")),
+            Some(_) => Err(twice("password", "password_file", "option `password_file`")),
         }
     }
 
@@ -131,10 +136,13 @@ impl Options {
             let given = self.values.keys().find(|name| name.starts_with("ssl_"));
             return match given {
                 None => Ok(None),
-                Some(name) => Err(Error::Configuration(format!(
-                    "option `{name}` is about TLS, which is not asked for; give `ssl` as `true` \
-                     (or a `rediss://` URL), or leave it out"
-                ))),
+                Some(name) => {
+                    let text = format!(
+                        "option `{name}` is about TLS, which is not asked for; give `ssl` as `true` \
+                         (or a `rediss://` URL), or leave it out"
+                    );
+                    Err(Error::about([name, "ssl"], text))
+                }
             };
         }
         if options
@@ -142,8 +150,9 @@ impl Options {
             .iter()
             .any(|seed| matches!(seed, Address::Unix(_)))
         {
-            return Err(Error::Configuration(
-                "option `ssl` is for TCP; a Unix socket has no TLS".to_owned(),
+            return Err(Error::about(
+                ["ssl"],
+                "option `ssl` is for TCP; a Unix socket has no TLS",
             ));
         }
         let verify = self.required("ssl_cert_reqs")? != "none";
@@ -152,15 +161,16 @@ impl Options {
             verify,
             trust.iter().find(|name| self.values.contains_key(*name)),
         ) {
-            return Err(Error::Configuration(format!(
+            let text = format!(
                 "option `ssl_cert_reqs` is `none`, so that nothing is checked by `{name}`; give one of them"
-            )));
+            );
+            return Err(Error::about(["ssl_cert_reqs", name], text));
         }
         let client = match (self.pem("ssl_certfile")?, self.pem("ssl_keyfile")?) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
-            (Some(_), None) => return Err(needs("ssl_certfile", "ssl_keyfile")),
-            (None, Some(_)) => return Err(needs("ssl_keyfile", "ssl_certfile")),
+            (Some(_), None) => return Err(needs("ssl_certfile", "ssl_keyfile", "ssl_keyfile")),
+            (None, Some(_)) => return Err(needs("ssl_keyfile", "ssl_certfile", "ssl_certfile")),
         };
         Ok(Some(Tls {
             authorities: self.pem("ssl_ca_certs")?,
@@ -184,22 +194,23 @@ impl Options {
         for name in ["sentinel_master", "sentinel_username", "sentinel_password"] {
             if said(name) && options.mode != Mode::Sentinel {
                 return Err(match options.mode {
-                    Mode::Auto => needs(name, "sentinel_master"),
-                    _ => needs(name, "mode` = `sentinel"),
+                    Mode::Auto => needs(name, "sentinel_master", "sentinel_master"),
+                    _ => needs(name, "mode", "mode` = `sentinel"),
                 });
             }
         }
         if options.mode == Mode::Sentinel && !said("sentinel_master") {
-            return Err(needs("mode` = `sentinel", "sentinel_master"));
+            let text = "option `mode` = `sentinel` needs `sentinel_master` with it";
+            return Err(Error::about(["mode", "sentinel_master"], text));
         }
         if options.mode == Mode::Standalone && said("nodes") {
-            return Err(needs("nodes", "mode` = `cluster` or `sentinel"));
+            return Err(needs("nodes", "mode", "mode` = `cluster` or `sentinel"));
         }
         if options.mode == Mode::Standalone && options.read_from == ReadFrom::Replica {
-            return Err(Error::Configuration(
+            return Err(Error::about(
+                ["read_from", "mode"],
                 "option `read_from` chooses among the nodes of a cluster, or those that Sentinels \
-                 know; to read a single replica, name it as the `host`"
-                    .to_owned(),
+                 know; to read a single replica, name it as the `host`",
             ));
         }
         if options.mode == Mode::Cluster {
@@ -213,22 +224,24 @@ impl Options {
 pub fn check_cluster_database(databases: &Databases) -> Result<()> {
     match databases {
         Databases::These(numbers) if numbers[..] == [0] => Ok(()),
-        _ => Err(Error::Configuration(
+        _ => Err(Error::about(
+            ["db", "sync_rules"],
             "of a cluster, only database 0 is read (Redis has no other there), and option `db` (or a \
-             rule's `database`) says otherwise"
-                .to_owned(),
+             rule's `database`) says otherwise",
         )),
     }
 }
 
-pub(super) fn twice(name: &str, other: &str) -> Error {
-    Error::Configuration(format!(
-        "option `{name}` is given and {other} says it too; give it once"
-    ))
+/// An option is given, and another one says it too.
+pub(super) fn twice(name: &'static str, other: &'static str, shown: &str) -> Error {
+    let text = format!("option `{name}` is given and {shown} says it too; give it once");
+    Error::about([name, other], text)
 }
 
-fn needs(name: &str, other: &str) -> Error {
-    Error::Configuration(format!("option `{name}` needs `{other}` with it"))
+/// An option lacks another one, or a value of it.
+fn needs(name: &'static str, other: &'static str, shown: &str) -> Error {
+    let text = format!("option `{name}` needs `{shown}` with it");
+    Error::about([name, other], text)
 }
 
 /// A host as the resolver takes it; an IPv6 address may come in brackets.
@@ -238,17 +251,17 @@ fn host_name(given: &str) -> Result<String> {
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(given);
     if bare.contains("://") {
-        return Err(Error::Configuration(
-            "option `host` holds a URL, which belongs into option `url`".to_owned(),
+        return Err(Error::about(
+            ["host"],
+            "option `host` holds a URL, which belongs into option `url`",
         ));
     }
     if bare.contains('@') {
         return Err(credentials_in("host"));
     }
     if bare.matches(':').count() == 1 {
-        return Err(Error::Configuration(format!(
-            "option `host` is {bare:?}; the port is an option of its own, `port`"
-        )));
+        let text = format!("option `host` is {bare:?}; the port is an option of its own, `port`");
+        return Err(Error::about(["host"], text));
     }
     Ok(bare.to_owned())
 }

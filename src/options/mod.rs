@@ -67,7 +67,7 @@ impl Options {
             .iter()
             .any(|name| options.values.contains_key(name))
         {
-            return Err(Error::Configuration(
+            return Err(Error::configuration(
                 "no server is named: give `host` (and `port`), `url`, `unix_socket_path`, or `nodes`"
                     .to_owned(),
             ));
@@ -120,11 +120,12 @@ impl Options {
         Ok(self)
     }
 
-    fn exclude(&self, name: &str, other: &str) -> Result<()> {
+    fn exclude(&self, name: &'static str, other: &'static str) -> Result<()> {
         if self.values.contains_key(name) && self.values.contains_key(other) {
-            return Err(Error::Configuration(format!(
+            let text = format!(
                 "options `{name}` and `{other}` both say where the server is; give one of them"
-            )));
+            );
+            return Err(Error::about([name, other], text));
         }
         Ok(())
     }
@@ -132,7 +133,7 @@ impl Options {
     /// What says how to read; resolves references.
     pub fn read(&self) -> Result<ReadOptions> {
         Ok(ReadOptions {
-            selection: self.selection()?,
+            selection: self.selection()?.0,
             on_denied: match self.required("on_denied")?.as_str() {
                 "skip" => OnDenied::Skip,
                 _ => OnDenied::Error,
@@ -163,27 +164,28 @@ impl Options {
         })
     }
 
-    /// Which keys to read.
-    fn selection(&self) -> Result<Selection> {
+    /// Which keys to read, and as what text the options say it.
+    pub fn selection(&self) -> Result<(Selection, String)> {
         let pattern = self.required("key_pattern")?;
         let Some(rules) = self.text("sync_rules")? else {
-            return Ok(Selection::Everywhere(Rule {
-                pattern: (pattern != "*").then(|| pattern.into_bytes()),
+            let rule = Rule {
+                pattern: (pattern != "*").then(|| pattern.clone().into_bytes()),
                 key_type: None,
-            }));
+            };
+            return Ok((Selection::Everywhere(rule), pattern));
         };
         if self.values.contains_key("key_pattern") {
-            return Err(Error::Configuration(
-                "options `key_pattern` and `sync_rules` both say which keys to read; give one of them"
-                    .to_owned(),
+            return Err(Error::about(
+                ["key_pattern", "sync_rules"],
+                "options `key_pattern` and `sync_rules` both say which keys to read; give one of them",
             ));
         }
-        rules::parse_rules(&rules)
+        Ok((rules::parse_rules(&rules)?, rules))
     }
 
     /// The databases to read; resolves no more references than say so.
     pub fn databases(&self) -> Result<Databases> {
-        if let Some(databases) = self.selection()?.databases() {
+        if let Some(databases) = self.selection()?.0.databases() {
             return Ok(databases);
         }
         if self.values.contains_key("url") {

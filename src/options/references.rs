@@ -34,10 +34,13 @@ pub fn resolve(spec: &OptionSpec, value: &str) -> Result<String> {
         };
         let name = name.trim();
         let resolved = std::env::var(name).map_err(|_| {
-            Error::Configuration(format!(
-                "option `{}` refers to the environment variable {name:?}, which is not set (or is not UTF-8)",
-                spec.name
-            ))
+            Error::about(
+                [spec.name],
+                format!(
+                    "option `{}` refers to the environment variable {name:?}, which is not set (or is not UTF-8)",
+                    spec.name
+                ),
+            )
         })?;
         out.push_str(before);
         if encode {

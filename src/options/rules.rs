@@ -56,17 +56,23 @@ impl Selection {
 
 /// Reads what the option `sync_rules` says.
 pub fn parse_rules(text: &str) -> Result<Selection> {
-    let wrong = |what: String| Error::Configuration(format!("option `sync_rules`{what}"));
+    let wrong = |what: String| Error::about(["sync_rules"], format!("option `sync_rules`{what}"));
+    // It may quote what it found there, at any length.
+    let text_of = |error: &serde_json::Error| cut(&error.to_string());
     let list: Vec<Value> = serde_json::from_str(text)
-        .map_err(|error| wrong(format!(" is not a JSON list of rules: {error}")))?;
+        .map_err(|error| wrong(format!(" is not a JSON list of rules: {}", text_of(&error))))?;
     if list.is_empty() {
         return Err(wrong(
             " has no rule, so that no key would be read".to_owned(),
         ));
     }
     // Once more: a list of values drops fields that are given twice.
-    let list: Vec<Fields> = serde_json::from_str(text)
-        .map_err(|error| wrong(format!(" is not a JSON list of objects: {error}")))?;
+    let list: Vec<Fields> = serde_json::from_str(text).map_err(|error| {
+        wrong(format!(
+            " is not a JSON list of objects: {}",
+            text_of(&error)
+        ))
+    })?;
     let mut rules: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
     for (place, fields) in list.iter().enumerate() {
         let (db, rule) =
@@ -122,7 +128,7 @@ fn parse_rule(Fields(fields): &Fields) -> Result<(u32, Rule), String> {
             _ => {
                 let nearest = nearest(name, FIELDS.into_iter());
                 return Err(format!(
-                    ", field {:?}: there is none of that name{nearest}",
+                    ", field \"{}\": there is none of that name{nearest}",
                     cut(name)
                 ));
             }

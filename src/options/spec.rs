@@ -13,7 +13,10 @@ pub enum Kind {
         min: u64,
         max: u64,
     },
-    Seconds,
+    Seconds {
+        /// Whether 0 says that there is no such time.
+        or_none: bool,
+    },
     /// A part of a whole: a thousandth at least, and at most 1.
     Share,
     Flag,
@@ -45,6 +48,8 @@ pub struct OptionSpec {
     pub default: Option<&'static str>,
     pub scope: Scope,
     pub secret: bool,
+    /// The tables that it is for; None where it is for all.
+    pub tables: Option<&'static [&'static str]>,
     pub doc: &'static str,
 }
 
@@ -61,6 +66,7 @@ pub(super) const fn option(
         default,
         scope,
         secret: false,
+        tables: None,
         doc,
     }
 }
@@ -72,6 +78,13 @@ impl OptionSpec {
             ..self
         }
     }
+
+    pub(super) const fn only_for(self, tables: &'static [&'static str]) -> Self {
+        OptionSpec {
+            tables: Some(tables),
+            ..self
+        }
+    }
 }
 
 impl OptionSpec {
@@ -80,7 +93,10 @@ impl OptionSpec {
         match self.kind {
             Kind::Text => "a text".to_owned(),
             Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
-            Kind::Seconds => "a number of seconds above 0 and below 1e9".to_owned(),
+            Kind::Seconds { or_none: true } => "a number of seconds from 0 to below 1e9".to_owned(),
+            Kind::Seconds { or_none: false } => {
+                "a number of seconds above 0 and below 1e9".to_owned()
+            }
             Kind::Share => "a number from 0.001 to 1".to_owned(),
             Kind::Flag => "`true` or `false`".to_owned(),
             Kind::List => {
@@ -114,7 +130,9 @@ impl OptionSpec {
             Kind::Integer { min, max } => value
                 .parse::<u64>()
                 .is_ok_and(|number| (min..=max).contains(&number)),
-            Kind::Seconds => parse_seconds(value).is_some(),
+            Kind::Seconds { or_none } => {
+                parse_seconds(value).is_some_and(|time| or_none || !time.is_zero())
+            }
             Kind::Share => parse_share(value).is_some(),
             Kind::List => parse_list(value).is_some(),
             Kind::Flag => ["true", "false"]
@@ -134,20 +152,22 @@ impl OptionSpec {
         if matches!(self.kind, Kind::Nodes) && value.contains('@') {
             return Err(credentials_in(self.name));
         }
-        Err(Error::Configuration(format!(
+        let text = format!(
             "option `{}` is {shown:?}; it must be {}",
             self.name,
             self.expects()
-        )))
+        );
+        Err(Error::about([self.name], text))
     }
 }
 
 /// What may hold a password is not shown.
-pub(super) fn credentials_in(option: &str) -> Error {
-    Error::Configuration(format!(
+pub(super) fn credentials_in(option: &'static str) -> Error {
+    let text = format!(
         "option `{option}` holds an `@`, which no host does; credentials are options of their own, \
          `username` and `password`"
-    ))
+    );
+    Error::about([option], text)
 }
 
 /// Names less alike than this are no help.

@@ -12,7 +12,9 @@ pub const MAX_DATABASE: u32 = i32::MAX as u32;
 
 pub fn parse_seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
-    (seconds > 0.0 && seconds < 1e9).then(|| Duration::from_secs_f64(seconds))
+    (0.0..1e9)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
 }
 
 pub fn parse_share(text: &str) -> Option<f64> {

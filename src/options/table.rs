@@ -14,6 +14,17 @@ const COUNT: Kind = Kind::Integer {
     max: u32::MAX as u64,
 };
 
+/// Tables that are made of keys.
+const OF_KEYS: &[&str] = &[
+    "keys",
+    "strings",
+    "hashes",
+    "lists",
+    "sets",
+    "sorted_sets",
+    "streams",
+];
+
 pub const OPTIONS: &[OptionSpec] = &[
     option(
         "url",
@@ -164,17 +175,25 @@ pub const OPTIONS: &[OptionSpec] = &[
     ),
     option(
         "socket_connect_timeout",
-        Kind::Seconds,
+        Kind::Seconds { or_none: false },
         Some("10"),
         Scope::Connection,
         "Seconds within which a connection must be made.",
     ),
     option(
         "socket_timeout",
-        Kind::Seconds,
+        Kind::Seconds { or_none: false },
         Some("30"),
         Scope::Connection,
         "Seconds of silence after which an awaited reply counts as lost.",
+    ),
+    option(
+        "retry_deadline",
+        Kind::Seconds { or_none: true },
+        Some("60"),
+        Scope::Connection,
+        "Seconds for which to try again, after growing pauses, what fails for a while: a server that loads its data, \
+         is busy or takes no more clients, and a connection that is lost in the middle of a read. `0` is not at all.",
     ),
     option(
         "client_name",
@@ -189,21 +208,24 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("*"),
         Scope::Table,
         "Read only keys that match this glob, as in SCAN's MATCH.",
-    ),
+    )
+    .only_for(OF_KEYS),
     option(
         "sync_rules",
         Kind::Rules,
         None,
         Scope::Table,
         "Which keys to read, as JSON: a list of objects with `database` and `key_pattern`, `_type` or both; `db` does not count then.",
-    ),
+    )
+    .only_for(OF_KEYS),
     option(
         "on_denied",
         Kind::Choice(&["error", "skip"]),
         Some("error"),
         Scope::Table,
         "Whether a key that the user may not read is an error, or left out and counted.",
-    ),
+    )
+    .only_for(OF_KEYS),
     option(
         "batch_size",
         Kind::Integer {
@@ -213,7 +235,8 @@ pub const OPTIONS: &[OptionSpec] = &[
         None,
         Scope::Table,
         "How many keys to ask for per SCAN (its COUNT); by default what keeps the server busy and its other clients served.",
-    ),
+    )
+    .only_for(OF_KEYS),
     option(
         "columns",
         Kind::List,
@@ -227,7 +250,8 @@ pub const OPTIONS: &[OptionSpec] = &[
         None,
         Scope::Table,
         "`hashes`: the fields to read, between commas or as a JSON array; other fields are not fetched.",
-    ),
+    )
+    .only_for(&["hashes"]),
     option(
         "max_in_flight_bytes",
         Kind::Integer {
@@ -237,14 +261,16 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("8388608"),
         Scope::Table,
         "Reply bytes that may be asked for and not yet read; they take memory on the server.",
-    ),
+    )
+    .only_for(OF_KEYS),
     option(
         "max_server_share",
         Kind::Share,
         Some("1"),
         Scope::Table,
         "The share of the server's time that a read may take, such as `0.25`; it pauses in between.",
-    ),
+    )
+    .only_for(OF_KEYS),
     option(
         "value_type",
         Kind::Choice(&["string", "binary"]),
@@ -268,47 +294,53 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("1"),
         Scope::Table,
         "For distributed reads: into how many parts to divide the keys of each database (in a cluster, the nodes are the parts), or its streams' entries.",
-    ),
+    )
+    .only_for(OF_KEYS),
     option(
         "max_records_per_batch",
         COUNT,
         None,
         Scope::Table,
         "`streams`: read at most this many entries per call, spread over the streams.",
-    ),
+    )
+    .only_for(&["streams"]),
     option(
         "start_timestamp",
         Kind::Timestamp,
         None,
         Scope::Table,
         "`streams`: leave out entries from before this moment, by their ids: ISO 8601 or milliseconds.",
-    ),
+    )
+    .only_for(&["streams"]),
     option(
         "end_timestamp",
         Kind::Timestamp,
         None,
         Scope::Table,
         "`streams`: read no entries from this moment on; a later read can go on with them.",
-    ),
+    )
+    .only_for(&["streams"]),
     option(
         "fail_on_data_loss",
         Kind::Flag,
         Some("true"),
         Scope::Table,
         "`streams`: whether entries that are lost since the offset, or go during the read, are an error; otherwise the receipt lists the gaps.",
-    ),
+    )
+    .only_for(&["streams"]),
 ];
 
 pub fn spec_of(name: &str, scope: Scope) -> Result<&'static OptionSpec> {
     let known = OPTIONS.iter().find(|spec| spec.name == name);
     match known {
         Some(spec) if scope == Scope::Connection || spec.scope == Scope::Table => Ok(spec),
-        Some(_) => Err(Error::Configuration(format!(
-            "option `{name}` is for the connector as a whole, not for one read"
-        ))),
+        Some(spec) => {
+            let text = format!("option `{name}` is for the connector as a whole, not for one read");
+            Err(Error::about([spec.name], text))
+        }
         None => {
             let names = OPTIONS.iter().map(|spec| spec.name);
-            Err(Error::Configuration(format!(
+            Err(Error::configuration(format!(
                 "unknown option {name:?}{}",
                 nearest(name, names)
             )))

@@ -39,6 +39,8 @@ pub struct ConnectionOptions {
     pub seeds: Vec<Address>,
     pub read_from: ReadFrom,
     pub databases: Databases,
+    /// How long to try again what fails for a while.
+    pub retry_deadline: Duration,
     /// How to come into the servers that are read.
     pub access: Access,
     pub sentinel: Sentinel,

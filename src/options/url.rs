@@ -11,10 +11,11 @@ impl Options {
 
         // The crate's own errors are not passed on: they may quote the URL.
         let wrong = |what: &str| {
-            Error::Configuration(format!(
+            let text = format!(
                 "option `url` {what}; it must look like redis://[user[:password]@]host[:port][/db] \
                  (rediss:// for TLS) or unix:///path[?db=n], with special characters in the password percent-encoded"
-            ))
+            );
+            Error::about(["url"], text)
         };
         let mut url = redis::parse_redis_url(text).ok_or_else(|| wrong("is not a Redis URL"))?;
         let encrypted = matches!(url.scheme(), "rediss" | "valkeys");
@@ -59,28 +60,28 @@ impl Options {
         let redis = info.redis_settings();
         const URL: &str = "the `url`";
         if self.values.contains_key("ssl") && self.flag("ssl")? != encrypted {
-            return Err(Error::Configuration(
-                "option `ssl` contradicts the `url`: rediss:// asks for TLS, and redis:// for none"
-                    .to_owned(),
+            return Err(Error::about(
+                ["ssl", "url"],
+                "option `ssl` contradicts the `url`: rediss:// asks for TLS, and redis:// for none",
             ));
         }
         let credentials = &mut options.access.credentials;
         if let Some(username) = redis.username().filter(|name| !name.is_empty())
             && credentials.username.replace(username.to_owned()).is_some()
         {
-            return Err(twice("username", URL));
+            return Err(twice("username", "url", URL));
         }
         if let Some(password) = redis.password().map(|text| Secret(text.to_owned()))
             && let Some(other) = credentials.password.replace(Password::Given(password))
         {
             return Err(match other {
-                Password::Given(_) => twice("password", URL),
-                Password::InFile(_) => twice("password_file", URL),
+                Password::Given(_) => twice("password", "url", URL),
+                Password::InFile(_) => twice("password_file", "url", URL),
             });
         }
         if says_db {
             if self.values.contains_key("db") {
-                return Err(twice("db", URL));
+                return Err(twice("db", "url", URL));
             }
             let db = u32::try_from(redis.db()).map_err(|_| wrong("has a database out of range"))?;
             options.databases = Databases::These(vec![db]);

@@ -26,39 +26,30 @@ impl Options {
     }
 
     pub(super) fn required(&self, name: &'static str) -> Result<String> {
-        self.text(name)?
-            .ok_or_else(|| Error::Configuration(format!("option `{name}` is not set")))
+        self.text(name)?.ok_or_else(|| wrong(name, "is not set"))
     }
 
     pub(super) fn integer(&self, name: &'static str) -> Result<Option<u64>> {
-        let parse = |text: String| {
-            text.parse()
-                .map_err(|_| Error::Configuration(format!("option `{name}` is not a number")))
-        };
+        let parse = |text: String| text.parse().map_err(|_| wrong(name, "is not a number"));
         self.text(name)?.map(parse).transpose()
     }
 
     /// An integer whose kind bounds it to `T`.
     pub(super) fn narrow<T: TryFrom<u64> + Default>(&self, name: &'static str) -> Result<T> {
         T::try_from(self.integer(name)?.unwrap_or_default())
-            .map_err(|_| Error::Configuration(format!("option `{name}` is out of range")))
+            .map_err(|_| wrong(name, "is out of range"))
     }
 
     pub(super) fn seconds(&self, name: &'static str) -> Result<Duration> {
-        parse_seconds(&self.required(name)?)
-            .ok_or_else(|| Error::Configuration(format!("option `{name}` is not a time")))
+        parse_seconds(&self.required(name)?).ok_or_else(|| wrong(name, "is not a time"))
     }
 
     pub(super) fn share(&self, name: &'static str) -> Result<f64> {
-        parse_share(&self.required(name)?)
-            .ok_or_else(|| Error::Configuration(format!("option `{name}` is not a share")))
+        parse_share(&self.required(name)?).ok_or_else(|| wrong(name, "is not a share"))
     }
 
     pub(super) fn list(&self, name: &'static str) -> Result<Option<Vec<String>>> {
-        let parse = |text: String| {
-            parse_list(&text)
-                .ok_or_else(|| Error::Configuration(format!("option `{name}` is not a list")))
-        };
+        let parse = |text: String| parse_list(&text).ok_or_else(|| wrong(name, "is not a list"));
         self.text(name)?.map(parse).transpose()
     }
 
@@ -68,13 +59,16 @@ impl Options {
         name: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>> {
-        let wrong = || Error::Configuration(format!("option `{name}` is malformed"));
         self.text(name)?
-            .map(|text| parse(&text).ok_or_else(wrong))
+            .map(|text| parse(&text).ok_or_else(|| wrong(name, "is malformed")))
             .transpose()
     }
 
     pub(super) fn flag(&self, name: &'static str) -> Result<bool> {
         Ok(self.required(name)?.eq_ignore_ascii_case("true"))
     }
+}
+
+fn wrong(name: &'static str, what: &str) -> Error {
+    Error::about([name], format!("option `{name}` {what}"))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::first_moment;
-use super::loss::{Loss, report_unread};
+use super::loss::{Loss, Stream, report_unread};
 use super::reach::{Reach, reach_of};
 use crate::error::{Error, Result, show};
 use crate::offset::{EntryId, Position, key_to_text, text_to_key};
@@ -159,15 +159,16 @@ pub fn pieces(
     let mut pieces = Vec::new();
     for range in ranges {
         let key = &range.key;
+        let stream = Stream { db, key };
         let reach = now.found.get(&**key);
         let position = reach.map(|reach| reach.position);
         if now.denied.contains(&**key) {
-            report_unread(key, "may not be read any more", options, receipt)?;
+            report_unread(stream, "may not be read any more", options, receipt)?;
             continue;
         }
         let Some(end) = range.end else {
             let loss = reach.map_or(Loss::Gone, |_| Loss::Anew);
-            loss.report(key, range.start, position, options, receipt)?;
+            loss.report(stream, range.start, position, options, receipt)?;
             continue;
         };
         if node.server.role == Role::Replica && position.is_none_or(|now| now.id < end.id) {
@@ -184,7 +185,7 @@ pub fn pieces(
                 true => Loss::behind(range.known),
                 false => Loss::Anew,
             };
-            loss.report(key, range.start, Some(end), options, receipt)?;
+            loss.report(stream, range.start, Some(end), options, receipt)?;
         }
         let range = match anew {
             true => &EntryRange::fresh(key, end, first_moment(options)),
@@ -192,7 +193,7 @@ pub fn pieces(
         };
         let loss = range.loss(end, reach);
         if let Some(loss) = loss {
-            loss.report(key, range.start, position, options, receipt)?;
+            loss.report(stream, range.start, position, options, receipt)?;
         }
         let Some(reach) = reach.filter(|_| matches!(loss, None | Some(Loss::Trimmed(_)))) else {
             // Another stream is there now, if any, which the next plan begins with.

@@ -6,6 +6,19 @@ use crate::offset::Position;
 use crate::options::ReadOptions;
 use crate::receipt::{Gap, Receipt};
 
+/// A stream, as errors and receipts name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream<'a> {
+    pub db: u32,
+    pub key: &'a [u8],
+}
+
+impl std::fmt::Display for Stream<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "stream {} of database {}", show(self.key), self.db)
+    }
+}
+
 /// How entries of a stream may have been lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
@@ -75,17 +88,18 @@ impl Loss {
     /// The error, or where that is accepted a gap in the receipt.
     pub fn report(
         self,
-        key: &[u8],
+        stream: Stream<'_>,
         read: Position,
         now: Option<Position>,
         options: &ReadOptions,
         receipt: &Receipt,
     ) -> Result<()> {
         if options.fail_on_data_loss {
-            return Err(Error::DataLoss(self.describe(key, read, now)));
+            return Err(Error::DataLoss(self.describe(stream, read, now)));
         }
         receipt.gap(Gap {
-            key: key.to_vec(),
+            db: stream.db,
+            key: stream.key.to_vec(),
             why: self.name(),
             after: Some(read.id.to_string()),
             entries: match self {
@@ -96,7 +110,7 @@ impl Loss {
         Ok(())
     }
 
-    fn describe(self, key: &[u8], read: Position, now: Option<Position>) -> String {
+    fn describe(self, stream: Stream<'_>, read: Position, now: Option<Position>) -> String {
         let at = |position: Position| match position.added {
             Some(added) => format!("{} ({added} added by then)", position.id),
             None => position.id.to_string(),
@@ -130,8 +144,7 @@ impl Loss {
             ),
         };
         format!(
-            "stream {} was read up to {}{ends}: {what}; option `fail_on_data_loss=false` {instead}",
-            show(key),
+            "{stream} was read up to {}{ends}: {what}; option `fail_on_data_loss=false` {instead}",
             at(read),
         )
     }
@@ -139,20 +152,20 @@ impl Loss {
 
 /// A planned stream that cannot be read any more: an error, or where that is accepted a gap.
 pub fn report_unread(
-    key: &[u8],
+    stream: Stream<'_>,
     why: &str,
     options: &ReadOptions,
     receipt: &Receipt,
 ) -> Result<()> {
     if options.fail_on_data_loss {
         return Err(Error::DataLoss(format!(
-            "stream {} {why}, with entries that the read had planned; option \
-             `fail_on_data_loss=false` goes on without them",
-            show(key)
+            "{stream} {why}, with entries that the read had planned; option \
+             `fail_on_data_loss=false` goes on without them"
         )));
     }
     receipt.gap(Gap {
-        key: key.to_vec(),
+        db: stream.db,
+        key: stream.key.to_vec(),
         why: Loss::Gone.name(),
         after: None,
         entries: None,

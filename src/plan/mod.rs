@@ -21,9 +21,10 @@ use cap::{cap, count};
 pub use divide::divide;
 pub use entry_range::{EntryRange, pieces};
 use loss::Loss;
-pub use loss::report_unread;
+pub use loss::{Stream, report_unread};
+pub use reach::{Reach, read_reach};
 
-use reach::{Reach, reach_of, scan_reach, unread_positions};
+use reach::{reach_of, scan_reach, unread_positions};
 
 /// The table that is planned for.
 const STREAMS: &str = "streams";
@@ -127,7 +128,7 @@ pub fn draft(
     let db = place.db;
     let bound = bound(options, start);
     let now = scan_reach(node, db, options, receipt)?;
-    let mut end = unread_positions(node, start.positions(db), &now, options, receipt)?;
+    let mut end = unread_positions(node, db, start.positions(db), &now, options, receipt)?;
     let mut ranges = Vec::new();
     let mut firsts = BTreeMap::new();
     for (key, reach) in now {
@@ -163,7 +164,7 @@ pub fn draft(
             // What was trimmed before the first moment that is wanted is not missed.
             && !(before_bound && matches!(loss, Loss::Trimmed(_)))
         {
-            loss.report(&key, read, Some(last), options, receipt)?;
+            loss.report(Stream { db, key: &key }, read, Some(last), options, receipt)?;
             begin = loss.resume(read);
         }
         let anew = read.is_some() && begin.is_none();
@@ -374,7 +375,16 @@ pub fn check_short(
         if !was_deleted {
             let lost = Loss::Trimmed(short.entries);
             let now = now.map(|now| now.position);
-            lost.report(&short.key, read, now, options, receipt)?;
+            lost.report(
+                Stream {
+                    db,
+                    key: &short.key,
+                },
+                read,
+                now,
+                options,
+                receipt,
+            )?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::STREAMS;
-use super::loss::Loss;
+use super::loss::{Loss, Stream};
 use crate::error::{Error, Result};
 use crate::offset::{EntryId, Position, Positions};
 use crate::options::ReadOptions;
@@ -37,6 +37,7 @@ pub fn scan_reach(
 /// a new one. Of a replica, which may not have it yet, nobody knows.
 pub fn unread_positions(
     node: &mut Node,
+    db: u32,
     positions: Option<&Positions>,
     here: &BTreeMap<Vec<u8>, Reach>,
     options: &ReadOptions,
@@ -54,7 +55,7 @@ pub fn unread_positions(
         .into_iter()
         .partition(|(key, _)| now.found.contains_key(key) || now.denied.contains(key));
     for (key, read) in gone {
-        Loss::Gone.report(&key, read, None, options, receipt)?;
+        Loss::Gone.report(Stream { db, key: &key }, read, None, options, receipt)?;
     }
     Ok(left)
 }
@@ -166,7 +167,7 @@ impl Visitor for FindReach {
 }
 
 /// Reads what XINFO STREAM says: pairs of a name and a value, more of them with each version.
-fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
+pub fn read_reach(replies: &mut Replies<'_>) -> Result<Reach> {
     let mut id = None;
     let mut added = None;
     let mut length = 0;

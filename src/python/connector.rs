@@ -8,12 +8,14 @@ use super::errors::ConfigurationError;
 use super::html;
 use super::records::Records;
 use super::schema::Schema;
+use super::selection::KeySelection;
 use super::stream::Stream;
 use super::tables::TableBatches;
 use super::waiting::interruptible;
 use crate::inspect::inspect;
 use crate::options::Options;
 use crate::reader::{Reader, Wanted};
+use crate::retry::Retries;
 use crate::tables::{TABLES, table};
 use crate::{reader, topology};
 
@@ -33,7 +35,8 @@ impl LakeflowConnect {
     fn test_connection<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let outcome = interruptible(py, |cancel| {
             Ok(self.options.connection().and_then(|options| {
-                let mut found = topology::find(&options, cancel)?;
+                let mut found =
+                    topology::find(&options, &Retries::new(options.retry_deadline), cancel)?;
                 let databases = self.options.databases()?;
                 for node in &mut found.nodes {
                     node.select_each(&databases)?;
@@ -100,6 +103,12 @@ impl LakeflowConnect {
         metadata.set_item("cursor_field", spec.cursor_field)?;
         metadata.set_item("ingestion_type", spec.ingestion_type())?;
         Ok(metadata)
+    }
+
+    #[pyo3(signature = (table_options=None))]
+    fn key_selection(&self, table_options: Option<&Bound<'_, PyAny>>) -> PyResult<KeySelection> {
+        let chosen = self.for_read(table_options)?.selection()?;
+        Ok(KeySelection::new(chosen))
     }
 
     #[pyo3(signature = (table_name, start_offset=None, table_options=None))]
@@ -356,8 +365,11 @@ fn from_python(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Value> {
             "this is text; take it apart with json.loads".to_owned(),
         ));
     }
-    let dict = given
-        .call_method0("items")
+    let Ok(items) = given.getattr("items") else {
+        return Err(wrong(format!("it is of type {}", type_name(given))));
+    };
+    let dict = items
+        .call0()
         .and_then(|items| py.get_type::<PyDict>().call1((items,)))
         .map_err(|error| wrong(error.to_string()))?;
     let json = py

@@ -23,7 +23,9 @@ import_exception!(lakeflow_redis.exceptions, LakeflowRedisWarning);
 pub fn to_python(error: &Error) -> PyErr {
     let text = error.to_string();
     match error.root() {
-        Error::Configuration(_) => ConfigurationError::new_err(text),
+        Error::Configuration { options, .. } => {
+            ConfigurationError::new_err((text, options.clone()))
+        }
         Error::Unreachable(_) | Error::Lost(_) => RedisConnectionError::new_err(text),
         Error::Timeout { .. } => RedisTimeoutError::new_err(text),
         Error::Tls(_) | Error::TlsUnanswered(_) => TlsError::new_err(text),
@@ -39,7 +41,8 @@ pub fn to_python(error: &Error) -> PyErr {
         | Error::ReaderGone
         | Error::NoThread(_)
         | Error::Arrow(_)
-        | Error::At { .. } => LakeflowRedisError::new_err(text),
+        | Error::At { .. }
+        | Error::GivenUp { .. } => LakeflowRedisError::new_err(text),
     }
 }
 

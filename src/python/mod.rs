@@ -6,6 +6,7 @@ mod errors;
 mod html;
 mod records;
 mod schema;
+mod selection;
 mod stream;
 mod tables;
 mod waiting;
@@ -33,6 +34,8 @@ mod _core {
     #[pymodule_export]
     use super::schema::Schema;
     #[pymodule_export]
+    use super::selection::KeySelection;
+    #[pymodule_export]
     use super::sentinel_acl_rules;
     #[pymodule_export]
     use super::tables::TableBatches;
@@ -57,7 +60,7 @@ fn option_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
                 | Kind::Timestamp
                 | Kind::Rules => ("string", &[]),
                 Kind::Integer { .. } => ("integer", &[]),
-                Kind::Seconds | Kind::Share => ("number", &[]),
+                Kind::Seconds { .. } | Kind::Share => ("number", &[]),
                 Kind::Flag => ("boolean", &["true", "false"]),
                 Kind::Choice(choices) => ("string", choices),
             };
@@ -72,6 +75,7 @@ fn option_specs(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             dict.set_item("default", spec.default)?;
             dict.set_item("scope", scope)?;
             dict.set_item("secret", spec.secret)?;
+            dict.set_item("tables", spec.tables)?;
             dict.set_item("doc", spec.doc)?;
             Ok(dict)
         })
@@ -105,14 +109,14 @@ fn acl_rules(
     let redis_version = version
         .filter(|version| *version >= (6, 0))
         .ok_or_else(|| {
-            Error::Configuration(format!(
+            Error::configuration(format!(
                 "{redis:?} is no version of Redis that knows users, such as 6.2 or 7.0"
             ))
         })?;
     for pattern in &key_patterns {
         // A rule ends at a space.
         if pattern.is_empty() || pattern.contains(char::is_whitespace) {
-            return Err(Error::Configuration(format!(
+            return Err(Error::configuration(format!(
                 "{pattern:?} is no key pattern of an ACL rule, which holds no spaces; a `?` stands for one"
             ))
             .into());
@@ -139,5 +143,5 @@ fn acl_rules(
 }
 
 fn none_of(given: &str, choices: &str) -> PyErr {
-    Error::Configuration(format!("{given:?} is none of {choices}")).into()
+    Error::configuration(format!("{given:?} is none of {choices}")).into()
 }

@@ -93,10 +93,9 @@ impl Records {
             .iter()
             .map(|f| f.name().as_str())
             .collect();
-        let state = if receipt.complete() {
-            ""
-        } else {
-            " read so far"
+        let state = match receipt.state().complete {
+            true => "",
+            false => " read so far",
         };
         format!(
             "<Records of {}: {} rows{state}; {}>",
@@ -120,8 +119,10 @@ pub fn receipt<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("table", table)?;
-    dict.set_item("complete", receipt.complete())?;
-    dict.set_item("seconds", receipt.seconds())?;
+    let state = receipt.state();
+    dict.set_item("complete", state.complete)?;
+    dict.set_item("seconds", state.seconds)?;
+    dict.set_item("share_scanned", state.share_scanned)?;
     for (name, count) in receipt.counts() {
         dict.set_item(name, count)?;
     }
@@ -129,6 +130,7 @@ pub fn receipt<'py>(
     let mut gaps = Vec::new();
     for gap in receipt.gaps() {
         let entry = PyDict::new(py);
+        entry.set_item("db", gap.db)?;
         entry.set_item("key_name", key_to_text(&gap.key))?;
         entry.set_item("why", gap.why)?;
         entry.set_item("after", gap.after)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
@@ -17,16 +17,17 @@ use crate::inspect;
 use crate::offset::{self, Reached, Start};
 use crate::options::{Databases, Options, ReadOptions};
 use crate::receipt::Receipt;
+use crate::retry::Retries;
+use crate::scanned::Scanned;
 use crate::tables::{self, At, Context, Key, Origin, Piece, Table};
-use crate::topology::{self, Found, Holding, Node, Slots, Topology, patience};
+use crate::topology::{self, Found, Holding, Node, Slots, Topology, is_passing};
 use crate::visit::{Earlier, Known, Manner, Owed, Work};
 
 /// What is the same for all nodes, and in all passes.
 pub struct Job {
     pub topology: Arc<dyn Topology>,
     pub read: ReadOptions,
-    /// How long to look for servers that are just changing.
-    pub patience: Duration,
+    pub retries: Retries,
     pub(super) tables: Vec<Target>,
     /// Beyond which no stream is read, where it is fixed.
     pub target: Option<Reached>,
@@ -77,9 +78,10 @@ impl Job {
     pub fn begin(
         wanted: &[Wanted<'_>],
         options: &Options,
+        retries: &Retries,
         cancel: &Cancel,
     ) -> Result<(Job, Vec<Crew>, Vec<Value>)> {
-        let (job, nodes) = Job::connect(wanted, options, cancel)?;
+        let (job, nodes) = Job::connect(wanted, options, retries, cancel)?;
         let (crews, offsets) = job.plan_offsets(nodes, cancel)?;
         Ok((job, crews, offsets))
     }
@@ -104,6 +106,7 @@ impl Job {
     pub fn connect(
         wanted: &[Wanted<'_>],
         options: &Options,
+        retries: &Retries,
         cancel: &Cancel,
     ) -> Result<(Job, Vec<Node>)> {
         let read = options.read()?;
@@ -116,7 +119,7 @@ impl Job {
             let spec = tables::table(one.table)?.spec();
             if starts.iter().any(|(name, _)| *name == spec.name) {
                 let text = format!("table {} is asked for twice", spec.name);
-                return Err(Error::Configuration(text));
+                return Err(Error::configuration(text));
             }
             // Whatever the servers are, unknown columns are none of theirs.
             Asked::of(
@@ -134,9 +137,11 @@ impl Job {
             };
             starts.push((spec.name, start));
         }
-        let Found { topology, nodes } = topology::find(&connect, cancel)?;
+        let Found { topology, nodes } = topology::find(&connect, retries, cancel)?;
         let sharded = topology.is_sharded();
         let mut targets = Vec::new();
+        // Tables of keys come out of the same scans.
+        let scanned: Arc<Scanned> = Arc::default();
         for (name, start) in starts {
             let table = tables::table(name)?;
             let spec = table.spec();
@@ -146,12 +151,18 @@ impl Job {
                 table,
                 schema: asked.schema(&read),
                 asked,
-                receipt: Arc::default(),
+                receipt: {
+                    let scanned = match spec.origin {
+                        Origin::Keys { .. } => scanned.clone(),
+                        Origin::Entries | Origin::Server => Arc::default(),
+                    };
+                    Arc::new(Receipt::new(scanned, retries.count()))
+                },
                 start,
             });
         }
         let job = Job {
-            patience: patience(&connect),
+            retries: retries.clone(),
             topology,
             read,
             tables: targets,
@@ -226,8 +237,16 @@ impl Job {
         Manner {
             on_denied: self.read.on_denied,
             one_slot: self.topology.is_sharded(),
-            resumable: self.topology.changes() && self.only_scans(),
+            leaves_moved: self.only_scans(),
         }
+    }
+
+    /// Whether what failed may go better at another try, or in another pass. A server that stands alone
+    /// and is silent was waited for already.
+    pub fn may_mend(&self, error: &Error) -> bool {
+        let tries = error.is_topology() || !self.retries.are_none();
+        let waits = self.topology.changes() || !error.is_timeout();
+        is_passing(error) && tries && waits && !error.is_given_up()
     }
 
     /// Says something that concerns all tables.
@@ -282,6 +301,7 @@ impl Job {
         let work = Work::select(&node.server, self.read.selection.of(db), &wants, known);
         let beside = self.tables.len() * nodes - 1;
         let tasks = self.tables.iter().enumerate().map(|(place, one)| Task {
+            db,
             table: one.table,
             context: Context {
                 scanned_at: self.scanned_at,
@@ -303,6 +323,8 @@ impl Job {
             },
             beside,
             held_up: Arc::default(),
+            stretch: Arc::default(),
+            due: None,
         });
         let tasks = tasks.collect();
         Share { db, work, tasks }

@@ -1,9 +1,11 @@
 //! A read as a stream of record batches: threads read ahead into a bounded channel.
 
 mod job;
+mod measure;
 mod node;
 mod partitions;
 mod passes;
+mod resume;
 mod streams;
 
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::connection::Cancel;
 use crate::error::{Error, Result};
 use crate::options::{Databases, Mode, Options};
 use crate::receipt::Receipt;
+use crate::retry::Retries;
 use crate::tables::{self, Origin, Spec};
 use crate::topology;
 
@@ -174,7 +177,8 @@ pub fn read_tables(
     options: &Options,
     cancel: &Cancel,
 ) -> Result<(Reader, Vec<Value>)> {
-    let (job, crews, ends) = Job::begin(wanted, options, cancel)?;
+    let retries = Retries::new(options.connection()?.retry_deadline);
+    let (job, crews, ends) = Job::begin(wanted, options, &retries, cancel)?;
     let reader = start_reading(job, crews)?;
     Ok((reader, ends))
 }

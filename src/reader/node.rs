@@ -6,18 +6,23 @@ use std::time::{Duration, Instant};
 
 use super::Message;
 use super::job::{Job, Share};
-use crate::columns::{Constant, Mark, Rows};
+use super::resume::visit_on;
+use crate::columns::{Constant, Rows};
+use crate::connection::Cancel;
 use crate::error::{Error, Result};
 use crate::options::ReadOptions;
-use crate::plan::report_unread;
+use crate::plan::{Stream, report_unread};
 use crate::receipt::{Count, Receipt};
 use crate::resp::{Commands, Replies};
+use crate::scanned::Stretch;
 use crate::tables::{At, Context, Origin, Outcome, Piece, Size, Spec, Table};
 use crate::topology::Node;
-use crate::visit::{InPages, Redirected, Visited, Visitor, Wants, visit};
+use crate::visit::{InPages, Redirected, Visited, Visitor, Wants};
 
 /// What a thread needs to read its part of one table.
 pub struct Task {
+    /// The database that it is of.
+    pub db: u32,
     pub table: &'static dyn Table,
     pub context: Context,
     /// What stands in the columns that were appended to the table's own.
@@ -26,6 +31,10 @@ pub struct Task {
     pub beside: usize,
     /// For how long, in nanoseconds, batches waited for their consumer.
     pub held_up: Arc<Count>,
+    /// Where it is said how far it has come.
+    pub stretch: Arc<Stretch>,
+    /// Entries that are to come, where it has those of ranges and it is known how many.
+    pub due: Option<u64>,
 }
 
 /// Reads one database of a node; its tasks are over then.
@@ -34,6 +43,7 @@ pub fn read_share(
     share: &mut Share,
     job: &Job,
     sender: &SyncSender<Message>,
+    cancel: &Cancel,
 ) -> Visited {
     let mut visitors: Vec<TableVisitor> = Vec::new();
     for (place, task) in share.tasks.drain(..).enumerate() {
@@ -43,21 +53,10 @@ pub fn read_share(
     for visitor in &mut visitors {
         refs.push(visitor);
     }
-    let selected = node.connection.select(share.db);
-    let mut visited = match selected {
-        Ok(()) => visit(
-            &mut node.connection,
-            &mut share.work,
-            &mut refs,
-            &job.read,
-            job.manner(),
-        ),
-        Err(error) => Visited {
-            outcome: Err(error),
-            redirected: None,
-            clean: true,
-        },
-    };
+    let mut visited = visit_on(node, share.db, &mut share.work, &mut refs, job, cancel);
+    if visited.outcome.is_err() {
+        share.work.forget_undone();
+    }
     // Also what was read before an error: where it is clean, nobody reads it again.
     if visited.clean || visited.outcome.is_ok() {
         for visitor in &mut visitors {
@@ -67,6 +66,11 @@ pub fn read_share(
             if let Err(error) = closed {
                 visited.outcome = Err(error.at(format!("table {table}")));
             }
+        }
+    }
+    if visited.outcome.is_ok() {
+        for visitor in &visitors {
+            visitor.task.stretch.reached(Some(1.0));
         }
     }
     visited.outcome = visited.outcome.map_err(|error| error.at(&node.name));
@@ -112,10 +116,17 @@ impl<'a> TableVisitor<'a> {
 }
 
 impl TableVisitor<'_> {
+    fn stream<'k>(&self, key: &'k [u8]) -> Stream<'k> {
+        let db = self.task.db;
+        Stream { db, key }
+    }
+
     /// A key that was there a moment ago. Of a snapshot it is counted in the receipt, and no more.
     fn unread(&self, key: &[u8], why: &str) -> Result<()> {
         match self.task.table.spec().origin {
-            Origin::Entries => report_unread(key, why, self.read, &self.task.context.receipt),
+            Origin::Entries => {
+                report_unread(self.stream(key), why, self.read, &self.task.context.receipt)
+            }
             Origin::Keys { .. } | Origin::Server => Ok(()),
         }
     }
@@ -168,7 +179,12 @@ impl Visitor for TableVisitor<'_> {
 
     fn take(&mut self, pieces: Vec<Piece>, replies: &mut Replies<'_>) -> Result<Outcome> {
         let Task { table, context, .. } = &self.task;
-        table.append(pieces, replies, &mut self.rows, context)
+        let outcome = table.append(pieces, replies, &mut self.rows, context);
+        if let Some(due) = self.task.due {
+            let share = self.rows.taken() as f64 / due.max(1) as f64;
+            self.task.stretch.reached(Some(share));
+        }
+        outcome
     }
 
     fn missing(&mut self, key: &[u8]) -> Result<()> {
@@ -180,12 +196,16 @@ impl Visitor for TableVisitor<'_> {
         self.unread(key, "may not be read any more")
     }
 
-    fn mark(&self) -> Option<Mark> {
-        Some(self.rows.mark())
+    fn hold(&mut self) -> Result<()> {
+        self.rows.hold()
     }
 
-    fn rewind(&mut self, mark: Mark) -> bool {
-        self.rows.rewind(mark)
+    fn release(&mut self) -> Result<()> {
+        self.rows.release()
+    }
+
+    fn undo(&mut self) -> Result<bool> {
+        self.rows.undo()
     }
 
     fn in_pages(&mut self) -> Option<&mut dyn InPages> {
@@ -206,18 +226,6 @@ impl InPages for TableVisitor<'_> {
             Some(large) => large.append_page(piece, last, replies, &mut self.rows, context),
             None => Ok(()),
         }
-    }
-
-    fn hold(&mut self) -> Result<()> {
-        self.rows.hold()
-    }
-
-    fn release(&mut self) -> Result<()> {
-        self.rows.release()
-    }
-
-    fn undo(&mut self) -> bool {
-        self.rows.undo()
     }
 }
 

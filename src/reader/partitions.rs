@@ -12,9 +12,10 @@ use crate::offset::{self, Positions};
 use crate::options::Options;
 use crate::partition::{NodeThen, Partition};
 use crate::plan::{self, EntryRange};
+use crate::retry::Retries;
 use crate::scan::CursorRange;
 use crate::tables::{self, Origin};
-use crate::topology::Node;
+use crate::topology::{Node, has_spoken, is_said_to_pass};
 use crate::visit::{Earlier, Known};
 
 /// Keys that are asked for to see how a server's cursors go.
@@ -30,7 +31,8 @@ pub fn latest_offset(
     cancel: &Cancel,
 ) -> Result<Value> {
     let spec = tables::table(table)?.spec();
-    let (mut job, nodes) = Job::connect(&[Wanted { table, start }], options, cancel)?;
+    let retries = Retries::new(options.connection()?.retry_deadline);
+    let (mut job, nodes) = Job::connect(&[Wanted { table, start }], options, &retries, cancel)?;
     match spec.origin {
         Origin::Keys { .. } | Origin::Server => offset::check_snapshot(end, spec.name)?,
         Origin::Entries if end.is_null() => {}
@@ -49,18 +51,43 @@ pub fn partitions(
     cancel: &Cancel,
 ) -> Result<Vec<Value>> {
     let spec = tables::table(table)?.spec();
+    let partitions = from_the_start(options, cancel, |retries| {
+        divided((table, start, end), options, retries, cancel)
+    })?;
+    let written = partitions.iter().map(|one| one.to_json(spec.name));
+    Ok(written.collect())
+}
+
+/// What takes several answers, beginning with a connection; again where one of them does not come.
+fn from_the_start<T>(
+    options: &Options,
+    cancel: &Cancel,
+    give: impl Fn(&Retries) -> Result<T>,
+) -> Result<T> {
+    let retries = Retries::new(options.connection()?.retry_deadline);
+    let mut trouble = retries.begin();
+    trouble.patiently(cancel, has_spoken, || give(&retries))
+}
+
+fn divided(
+    (table, start, end): (&str, &Value, &Value),
+    options: &Options,
+    retries: &Retries,
+    cancel: &Cancel,
+) -> Result<Vec<Partition>> {
     let wanted = [Wanted { table, start }];
-    let partitions = match spec.origin {
+    let spec = tables::table(table)?.spec();
+    Ok(match spec.origin {
         Origin::Entries => {
             let (job, nodes, end) = match end {
                 Value::Null => {
-                    let (job, crews, mut ends) = Job::begin(&wanted, options, cancel)?;
+                    let (job, crews, mut ends) = Job::begin(&wanted, options, retries, cancel)?;
                     let nodes = crews.into_iter().map(|crew| crew.node).collect();
                     (job, nodes, ends.pop().unwrap_or_default())
                 }
                 given => {
                     offset::parse_streams(given, &options.databases()?)?;
-                    let (job, nodes) = Job::connect(&wanted, options, cancel)?;
+                    let (job, nodes) = Job::connect(&wanted, options, retries, cancel)?;
                     (job, nodes, given.clone())
                 }
             };
@@ -68,22 +95,20 @@ pub fn partitions(
         }
         Origin::Keys { .. } => {
             offset::check_snapshot(end, spec.name)?;
-            let (job, nodes) = Job::connect(&wanted, options, cancel)?;
+            let (job, nodes) = Job::connect(&wanted, options, retries, cancel)?;
             Job::check_closed(&nodes)?;
             of_keys(&job, nodes)?
         }
         Origin::Server => {
             offset::check_snapshot(end, spec.name)?;
-            let (job, nodes) = Job::connect(&wanted, options, cancel)?;
+            let (job, nodes) = Job::connect(&wanted, options, retries, cancel)?;
             let servers = nodes.iter().map(|node| Partition::Server {
                 node: NodeThen::of(node),
                 scanned_at: job.scanned_at,
             });
             servers.collect()
         }
-    };
-    let written = partitions.iter().map(|one| one.to_json(spec.name));
-    Ok(written.collect())
+    })
 }
 
 /// What came to streams between two offsets, by the node where they are.
@@ -173,7 +198,7 @@ fn has_transactions(connection: &mut Connection) -> Result<bool> {
     for command in ["MULTI", "EXEC"] {
         let answer: Result<redis::Value> = connection.query(&redis::cmd(command));
         match answer {
-            Err(Error::PermissionDenied { .. } | Error::Refused { .. }) => allowed = false,
+            Err(error) if error.is_refusal() && !is_said_to_pass(&error) => allowed = false,
             answer => drop(answer?),
         }
     }
@@ -200,13 +225,27 @@ pub fn read_partition(
     if let Some(db) = partition.db()
         && !options.databases()?.includes(db)
     {
-        return Err(Error::Configuration(format!(
+        return Err(Error::configuration(format!(
             "the partition is of database {db}, which the options do not read"
         )));
     }
+    let (job, crews) = from_the_start(options, cancel, |retries| {
+        begin(table, &partition, options, retries, cancel)
+    })?;
+    job.tell_warnings();
+    start_reading(job, crews)
+}
+
+fn begin(
+    table: &str,
+    partition: &Partition,
+    options: &Options,
+    retries: &Retries,
+    cancel: &Cancel,
+) -> Result<(Job, Vec<Crew>)> {
     let start = &Value::Null;
-    let (mut job, nodes) = Job::connect(&[Wanted { table, start }], options, cancel)?;
-    let crews = match &partition {
+    let (mut job, nodes) = Job::connect(&[Wanted { table, start }], options, retries, cancel)?;
+    let crews = match partition {
         Partition::Server { node, scanned_at } => {
             job.scanned_at = *scanned_at;
             let mut crews = vec![job.crew_of(find(nodes, node)?, 0)?];
@@ -235,8 +274,7 @@ pub fn read_partition(
             job.crews_of_ranges(nodes, *db, ranges)?
         }
     };
-    job.tell_warnings();
-    start_reading(job, crews)
+    Ok((job, crews))
 }
 
 fn find(nodes: Vec<Node>, then: &NodeThen) -> Result<Node> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::thread::ScopedJoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Message;
 use super::job::{Crew, Job, Progress};
@@ -25,9 +25,7 @@ use super::node::read_share;
 use crate::connection::{Cancel, pause};
 use crate::error::{Error, Result};
 use crate::tables::Key;
-use crate::topology::{
-    Holding, Node, Role, Slots, is_passing, is_said_to_pass, patiently, slot_of,
-};
+use crate::topology::{Holding, Node, Role, Slots, is_passing, is_said_to_change, slot_of};
 use crate::visit::{Owed, Redirected, Visited};
 
 /// More passes are not made: servers that change all the time are in trouble.
@@ -37,8 +35,8 @@ const SETTLING: Duration = Duration::from_millis(100);
 
 /// Whether another pass may go better.
 fn is_mendable(end: &Visited, job: &Job) -> bool {
-    let passing = end.outcome.as_ref().err().is_none_or(is_passing);
-    passing && job.manner().resumable
+    let error = end.outcome.as_ref().err();
+    error.is_none_or(|error| job.may_mend(error)) && job.only_scans()
 }
 
 /// How a pass over all nodes went.
@@ -60,8 +58,9 @@ pub fn read(
     let mut progress = Progress::default();
     let mut pass = 1;
     loop {
+        job.measure(&mut crews);
         let (error, slots) = match read_pass(job, &mut crews, &progress, sender, cancel) {
-            Pass::Whole => return job.check_streams(&mut crews),
+            Pass::Whole => return job.check_streams(&mut crews, cancel),
             Pass::Failed(error) => return Err(error),
             // Others read the rest, and know nothing of what went from here.
             Pass::Changed(error, _) if job.is_part => {
@@ -151,11 +150,11 @@ fn read_pass(
             }
             why = Some(Error::TopologyChanged(changes.what));
         }
-        Err(error) if is_passing(&error) => {
+        Err(error) if job.may_mend(&error) => {
             everything = true;
             why = Some(error);
         }
-        Err(error) => return Pass::Failed(error),
+        Err(error) => return Pass::Failed(of_change(error, job)),
     }
     if let Some(redirected) = redirected {
         left.extend(&redirected.slots);
@@ -171,7 +170,7 @@ fn read_pass(
 fn of_change(error: Error, job: &Job) -> Error {
     if !job.topology.changes() {
         error
-    } else if is_said_to_pass(&error) && !error.is_reply("BUSY") {
+    } else if is_said_to_change(&error) {
         Error::TopologyChanged(format!("{error}; read again"))
     } else if error.is_unreachable() {
         error.at("a server went away while it was read; read again")
@@ -197,7 +196,7 @@ fn read_nodes(
         crew.node.set_cancel(&cancel);
         let mut end = Visited::nothing();
         for share in &mut crew.shares {
-            end.add(read_share(&mut crew.node, share, job, sender));
+            end.add(read_share(&mut crew.node, share, job, sender, &cancel));
             if end.outcome.is_err() {
                 let ended = !end.clean || !is_mendable(&end, job);
                 failed.fetch_or(ended, Relaxed);
@@ -268,7 +267,7 @@ fn read_arrived(
                     arrived.work.owe(owed.extract_if(here));
                     node.connection.set_asking();
                     match chosen {
-                        Ok(()) => end.add(read_share(&mut node, &mut arrived, job, sender)),
+                        Ok(()) => end.add(read_share(&mut node, &mut arrived, job, sender, cancel)),
                         Err(error) => end = Visited::failed(error, true),
                     }
                     share.work.owed = arrived.work.take_owed();
@@ -339,8 +338,7 @@ fn find_anew(
 ) -> Result<Vec<Crew>> {
     // What moved is on its way by now, and not there yet.
     pause(SETTLING, cancel)?;
-    let began = Instant::now();
-    let found = patiently(job.patience, cancel, is_passing, || {
+    let found = job.retries.begin().patiently(cancel, is_passing, || {
         let nodes = job.topology.nodes(cancel)?;
         let count = nodes.len();
         let crews = nodes
@@ -350,8 +348,7 @@ fn find_anew(
     });
     found.map_err(|error| match is_passing(&error) {
         true => of_change(error, job).at(format!(
-            "after {trouble}, the servers were looked for in vain for {:.0} s",
-            began.elapsed().as_secs_f64()
+            "after {trouble}, the servers were looked for in vain"
         )),
         false => error,
     })

@@ -1,10 +1,10 @@
 //! The ranges of streams that a read covers: planned at first, and looked at again in the end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::job::{Crew, Job, Progress};
-use crate::connection::{Cancel, pause};
+use super::resume::ask_on;
+use crate::connection::Cancel;
 use crate::error::{Error, Result};
 use crate::offset::Reached;
 use crate::plan::{self, Draft, Place};
@@ -12,56 +12,51 @@ use crate::receipt::Receipt;
 use crate::tables::Piece;
 use crate::topology::{Node, is_passing};
 
-/// How often a plan is made anew because the servers changed while it was made …
-const PLANS: usize = 10;
-/// … and how long to wait in between.
-const PLAN_PAUSE: Duration = Duration::from_millis(300);
-
 /// How far a read comes, by table; nowhere in those that have no positions.
 type Ends = Vec<Reached>;
 
 impl Job {
-    /// The first pass: with the ranges of streams, which are planned while nothing moves.
+    /// The first pass: with the ranges of streams, which are planned while nothing moves. Where something
+    /// did, the plan is made anew.
     pub(super) fn plan(&self, mut nodes: Vec<Node>, cancel: &Cancel) -> Result<(Vec<Crew>, Ends)> {
-        let mut tried = 1;
+        let mut trouble = self.retries.begin();
         loop {
-            let mut crews = Vec::new();
-            let count = nodes.len();
-            for node in nodes {
-                crews.push(self.crew(node, count, &Progress::default())?);
-            }
-            let mut ends = vec![Reached::default(); self.tables.len()];
-            // What a plan counts that comes to nothing is not to be counted.
-            let receipts: Vec<Arc<Receipt>> = self.tables.iter().map(|_| Arc::default()).collect();
-            self.add_servers(&mut crews);
-            if !self.tables.iter().any(|target| target.start.is_some()) {
-                return Ok((crews, ends));
-            }
-            let planned_so_far = self
-                .check_streams_closed(&crews)
-                .and_then(|()| self.add_streams(&mut crews, &mut ends, &receipts));
-            let planned = crews.iter_mut().map(|crew| &mut crew.node).collect();
-            let moved = match planned_so_far {
-                Ok(()) => match self.topology.moved(planned, cancel) {
-                    Ok(None) => {
-                        for (target, planned) in self.tables.iter().zip(&receipts) {
-                            target.receipt.add(planned);
-                        }
-                        return Ok((crews, ends));
-                    }
-                    Ok(Some(moved)) => Error::TopologyChanged(moved.what),
-                    Err(error) => error,
-                },
+            let error = match self.plan_once(nodes, cancel) {
+                Ok(planned) => return Ok(planned),
                 Err(error) => error,
             };
-            let again = self.topology.changes() && is_passing(&moved);
-            if !again || tried == PLANS {
-                return Err(moved);
+            if !self.may_mend(&error) {
+                return Err(trouble.give_up(error));
             }
-            tried += 1;
-            pause(PLAN_PAUSE, cancel)?;
-            nodes = self.topology.nodes(cancel)?;
+            trouble.wait(error, cancel)?;
+            nodes = trouble.patiently(cancel, is_passing, || self.topology.nodes(cancel))?;
         }
+    }
+
+    /// A plan, unless something moved meanwhile.
+    fn plan_once(&self, nodes: Vec<Node>, cancel: &Cancel) -> Result<(Vec<Crew>, Ends)> {
+        let count = nodes.len();
+        let crews = nodes
+            .into_iter()
+            .map(|node| self.crew(node, count, &Progress::default()));
+        let mut crews: Vec<Crew> = crews.collect::<Result<_>>()?;
+        let mut ends = vec![Reached::default(); self.tables.len()];
+        self.add_servers(&mut crews);
+        if !self.tables.iter().any(|target| target.start.is_some()) {
+            return Ok((crews, ends));
+        }
+        self.check_streams_closed(&crews)?;
+        // What a plan counts that comes to nothing is not to be counted.
+        let receipts: Vec<Arc<Receipt>> = self.tables.iter().map(|_| Arc::default()).collect();
+        self.add_streams(&mut crews, &mut ends, &receipts)?;
+        let planned = crews.iter_mut().map(|crew| &mut crew.node).collect();
+        if let Some(moved) = self.topology.moved(planned, cancel)? {
+            return Err(Error::TopologyChanged(moved.what));
+        }
+        for (target, planned) in self.tables.iter().zip(&receipts) {
+            target.receipt.add(planned);
+        }
+        Ok((crews, ends))
     }
 
     /// Streams are planned node by node, and one that is just moving would be on none or on two.
@@ -88,17 +83,20 @@ impl Job {
     }
 
     /// Whether the streams that were read had all entries that were there when they were planned.
-    pub fn check_streams(&self, crews: &mut [Crew]) -> Result<()> {
-        for crew in crews {
-            for share in &mut crew.shares {
+    pub fn check_streams(&self, crews: &mut [Crew], cancel: &Cancel) -> Result<()> {
+        for Crew { node, shares, .. } in crews {
+            for share in shares {
                 for (place, one) in self.tables.iter().enumerate() {
                     let short = share
                         .work
                         .short
                         .extract_if(.., |(_, visitor)| *visitor == place);
                     let short: Vec<_> = short.map(|(short, _)| short).collect();
-                    plan::check_short(&mut crew.node, share.db, &short, &self.read, &one.receipt)
-                        .map_err(|error| error.at(&crew.node.name))?;
+                    let (db, receipt) = (share.db, &one.receipt);
+                    let checked = ask_on(node, self, cancel, |node| {
+                        plan::check_short(node, db, &short, &self.read, receipt)
+                    });
+                    checked.map_err(|error| error.at(&node.name))?;
                 }
             }
         }

@@ -23,6 +23,8 @@ pub struct Listing {
     /// Slots to be listed, with how many keys they have, or nearly.
     counted: Vec<(u16, u64)>,
     asked: Asked,
+    /// How many slots there are to be listed.
+    slots: usize,
     /// Slots that are known to be moving, whose keys at the other node are read afterwards.
     moving: BTreeSet<u16>,
     /// Slots that were not here, or began to move.
@@ -32,14 +34,16 @@ pub struct Listing {
 /// What a node was asked.
 enum Asked {
     Counts(Vec<u16>),
-    /// Each with how many keys were asked for.
+    /// Each with how many keys it had when they were counted.
     Keys(Vec<(u16, u64)>),
 }
 
 impl Listing {
     pub fn new(slots: &Slots, moving: BTreeSet<u16>) -> Self {
+        let left: Vec<u16> = slots.iter().collect();
         Listing {
-            left: slots.iter().collect(),
+            slots: left.len(),
+            left,
             counted: Vec::new(),
             asked: Asked::Counts(Vec::new()),
             moving,
@@ -49,6 +53,12 @@ impl Listing {
 
     pub fn done(&self) -> bool {
         self.left.is_empty() && self.counted.is_empty()
+    }
+
+    /// Which share of the slots was asked for.
+    pub fn share(&self) -> f64 {
+        let left = self.left.len() + self.counted.len();
+        1.0 - left as f64 / self.slots.max(1) as f64
     }
 
     /// Asks for the next slots; gives the number of commands that this takes.
@@ -71,13 +81,12 @@ impl Listing {
                     .pop_if(|(_, count)| keys == 0 || keys + *count <= KEYS_PER_PAGE)
             {
                 keys += count;
-                // Some may have come since.
-                slots.push((slot, 2 * count + 1000));
+                slots.push((slot, count));
             }
             to.push(&[b"MULTI"]);
             to.push(&[b"CLUSTER", b"NODES"]);
-            for (slot, most) in &slots {
-                let (slot, most) = (slot.to_string(), most.to_string());
+            for (slot, count) in &slots {
+                let (slot, most) = (slot.to_string(), asked_of(*count).to_string());
                 let words = [b"CLUSTER", &b"GETKEYSINSLOT"[..]];
                 to.push(&[words[0], words[1], slot.as_bytes(), most.as_bytes()]);
             }
@@ -87,16 +96,30 @@ impl Listing {
         to.count - before
     }
 
-    /// Takes the replies to what was asked.
+    /// Takes the replies to what was asked. Where they break off, it is still asked.
     pub fn page(&mut self, replies: Replies<'_>, take: impl FnMut(&[u8])) -> Result<()> {
-        match std::mem::replace(&mut self.asked, Asked::Counts(Vec::new())) {
+        let asked = std::mem::replace(&mut self.asked, Asked::Counts(Vec::new()));
+        let taken = match &asked {
             Asked::Counts(slots) => self.count(slots, replies),
             Asked::Keys(slots) => self.list(slots, replies, take),
+        };
+        if taken.is_err() {
+            self.asked = asked;
+        }
+        taken
+    }
+
+    /// Nobody answers what was asked: it is to be asked again.
+    pub fn take_back(&mut self) {
+        match std::mem::replace(&mut self.asked, Asked::Counts(Vec::new())) {
+            Asked::Counts(slots) => self.left.extend(slots),
+            Asked::Keys(slots) => self.counted.extend(slots),
         }
     }
 
-    fn count(&mut self, slots: Vec<u16>, mut replies: Replies<'_>) -> Result<()> {
-        for slot in slots {
+    fn count(&mut self, slots: &[u16], mut replies: Replies<'_>) -> Result<()> {
+        let mut counted = Vec::new();
+        for &slot in slots {
             let count = u64::try_from(replies.integer()?).unwrap_or_default();
             if count > MOST_KEYS {
                 return Err(Error::TopologyChanged(format!(
@@ -104,14 +127,15 @@ impl Listing {
                      {MOST_KEYS} are named at one moment; read again while nothing moves"
                 )));
             }
-            self.counted.push((slot, count));
+            counted.push((slot, count));
         }
+        self.counted.extend(counted);
         Ok(())
     }
 
     fn list(
         &mut self,
-        slots: Vec<(u16, u64)>,
+        slots: &[(u16, u64)],
         mut replies: Replies<'_>,
         mut take: impl FnMut(&[u8]),
     ) -> Result<()> {
@@ -127,10 +151,10 @@ impl Listing {
         let own = parse_own_line(&nodes).ok_or_else(|| {
             Error::Protocol("CLUSTER NODES says nothing of the node itself".to_owned())
         })?;
-        for (slot, most) in slots {
+        for &(slot, count) in slots {
             let keys = replies.array()?;
             let moves = own.holding.leaving.contains_key(&slot) && !self.moving.contains(&slot);
-            let all = (keys as u64) < most;
+            let all = (keys as u64) < asked_of(count);
             let here = own.holding.owned.contains(slot) && !moves && all;
             if !here {
                 self.pending.insert(slot..=slot);
@@ -144,6 +168,11 @@ impl Listing {
         }
         Ok(())
     }
+}
+
+/// How many keys to ask for of a slot that has so many: some may have come since.
+fn asked_of(keys: u64) -> u64 {
+    2 * keys + 1000
 }
 
 #[cfg(test)]

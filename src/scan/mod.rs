@@ -1,6 +1,7 @@
 //! Naming a node's keys: SCAN, one page after the other, and names that are given.
 
 mod cursor_range;
+mod gauge;
 mod glob;
 mod listing;
 mod select;
@@ -10,10 +11,17 @@ use std::collections::HashSet;
 use crate::error::{Error, Result};
 use crate::resp::{Commands, Replies};
 use crate::tables::Key;
+use crate::topology::Slots;
+
+use gauge::Gauge;
 
 pub use cursor_range::CursorRange;
 pub use listing::Listing;
-pub use select::{Select, What, selects, types_of};
+pub use select::{Select, What, is_selected, selects, types_of};
+
+/// Names in one page, at the most, besides ten for each that was asked for: more than COUNT come where
+/// a table shrinks, and a page without an end would fill the memory.
+const MOST_NAMES: u64 = 1_000_000;
 
 /// A scan under way.
 pub struct Scan {
@@ -30,10 +38,12 @@ pub struct Scan {
     cut: bool,
     /// Names that each page has at the least, if there are as many.
     count: u64,
+    gauge: Gauge,
 }
 
 impl Scan {
-    pub fn new(select: Select, by_type: bool) -> Self {
+    /// Of a server that has keys in these slots; None where it knows no slots.
+    pub fn new(select: Select, by_type: bool, slots: Option<&Slots>) -> Self {
         Scan {
             cursor: 0,
             begun: false,
@@ -43,6 +53,7 @@ impl Scan {
             range: None,
             cut: false,
             count: 1,
+            gauge: Gauge::new(slots),
         }
     }
 
@@ -50,10 +61,16 @@ impl Scan {
     pub fn narrow(&mut self, range: CursorRange) {
         self.cursor = range.begin();
         self.range = Some(range);
+        self.gauge.narrow(range);
     }
 
     pub fn done(&self) -> bool {
         self.done
+    }
+
+    /// Which share of what it goes through is behind it; None where its cursors do not tell.
+    pub fn share(&self) -> Option<f64> {
+        self.gauge.share()
     }
 
     /// Whether nothing of it was asked for yet.
@@ -104,20 +121,22 @@ impl Scan {
     /// before.
     pub fn page(&mut self, replies: &mut Replies<'_>, mut take: impl FnMut(&[u8])) -> Result<u64> {
         let Some(range) = self.range else {
-            let (cursor, named) = page(replies, |key| {
+            let (cursor, named) = page(replies, self.most_names(), |key| {
                 if !self.select.is_covered(key) {
                     take(key);
                 }
             })?;
             // Only now: a page that breaks off is to be asked for again.
-            self.cursor = cursor;
+            self.go_on(cursor);
             self.done = cursor == 0;
             return Ok(named);
         };
         let mut keys: Vec<Key> = Vec::new();
         let page = match self.cut {
-            true => cut_page(range, replies, &mut keys)?,
-            false => Some(page(replies, |key| keys.push(key.into()))?),
+            true => cut_page(range, replies, self.most_names(), &mut keys)?,
+            false => Some(page(replies, self.most_names(), |key| {
+                keys.push(key.into());
+            })?),
         };
         let Some((cursor, named)) = page else {
             // It is asked for once more.
@@ -139,17 +158,31 @@ impl Scan {
             take(key);
         }
         self.cut = false;
-        self.cursor = cursor;
+        self.go_on(cursor);
         self.done = range.is_over(cursor);
         Ok(named)
+    }
+
+    fn most_names(&self) -> u64 {
+        MOST_NAMES + 10 * self.count
+    }
+
+    fn go_on(&mut self, cursor: u64) {
+        self.cursor = cursor;
+        self.gauge.hear(cursor);
     }
 }
 
 /// One page of names; gives the cursor to go on with, and how many there were.
-fn page(replies: &mut Replies<'_>, mut take: impl FnMut(&[u8])) -> Result<(u64, u64)> {
+fn page(replies: &mut Replies<'_>, most: u64, mut take: impl FnMut(&[u8])) -> Result<(u64, u64)> {
     replies.array()?;
     let cursor = replies.cursor()?;
     let named = replies.array()?;
+    if named as u64 > most {
+        return Err(Error::Protocol(format!(
+            "a page of SCAN is to have {named} names, where no server gives more than {most}"
+        )));
+    }
     for _ in 0..named {
         take(replies.bytes()?);
     }
@@ -161,6 +194,7 @@ fn page(replies: &mut Replies<'_>, mut take: impl FnMut(&[u8])) -> Result<(u64, 
 fn cut_page(
     range: CursorRange,
     replies: &mut Replies<'_>,
+    most: u64,
     keys: &mut Vec<Key>,
 ) -> Result<Option<(u64, u64)>> {
     let scans = 3 + usize::from(range.end().is_some());
@@ -172,16 +206,16 @@ fn cut_page(
             "EXEC gives not as many replies as were asked".to_owned(),
         ));
     }
-    let (size_before, _) = page(replies, |_| {})?;
-    let (cursor, named) = page(replies, |key| keys.push(key.into()))?;
+    let (size_before, _) = page(replies, most, |_| {})?;
+    let (cursor, named) = page(replies, most, |key| keys.push(key.into()))?;
     let mut beyond: HashSet<Key> = HashSet::new();
     let mut reached = 0;
     if range.end().is_some() {
-        (reached, _) = page(replies, |key| {
+        (reached, _) = page(replies, most, |key| {
             beyond.insert(key.into());
         })?;
     }
-    let (size_after, _) = page(replies, |_| {})?;
+    let (size_after, _) = page(replies, most, |_| {})?;
     if !range.is_fine(size_before) || !range.is_fine(size_after) {
         return Err(Error::TopologyChanged(
             "so few keys are left of those that were there when the read was divided that its parts \
@@ -207,7 +241,7 @@ mod tests {
             pattern: Some(b"a*".to_vec()),
             key_type: Some("hash"),
         };
-        let mut scan = Scan::new(selects(&[rule], None).remove(0), true);
+        let mut scan = Scan::new(selects(&[rule], None).remove(0), true, None);
         let mut commands = Commands::default();
         assert!(scan.is_new());
         assert_eq!(scan.ask(10, &mut commands), 1);
@@ -246,7 +280,7 @@ mod tests {
             pattern: None,
             key_type: None,
         };
-        let mut scan = Scan::new(selects(&[rule], None).remove(0), true);
+        let mut scan = Scan::new(selects(&[rule], None).remove(0), true, None);
         scan.narrow(range);
         scan
     }
@@ -293,5 +327,12 @@ mod tests {
         let mut scan = scan_of(CursorRange::divide(1 << 20, 4)[1]);
         let error = take(&mut scan, &wire(4096, "ab")).unwrap_err();
         assert!(matches!(error, Error::Protocol(_)), "{error}");
+    }
+
+    #[test]
+    fn a_page_without_an_end_is_an_error() {
+        let mut scan = scan_of(CursorRange::divide(1 << 20, 4)[1]);
+        let error = take(&mut scan, "*2\r\n$1\r\n0\r\n*9000000\r\n").unwrap_err();
+        assert!(error.to_string().contains("9000000 names"), "{error}");
     }
 }

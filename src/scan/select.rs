@@ -140,6 +140,15 @@ pub fn selects(rules: &[Rule], types: Option<&[&'static str]>) -> Vec<Select> {
     kept
 }
 
+/// Whether one of a database's rules is of a key of this name and type.
+pub fn is_selected(rules: &[Rule], name: &[u8], key_type: &str) -> bool {
+    rules.iter().any(|rule| {
+        let pattern = rule.pattern.as_deref();
+        rule.key_type.is_none_or(|one| one == key_type)
+            && pattern.is_none_or(|pattern| matches(pattern, name))
+    })
+}
+
 /// The types of which a key of this name is wanted, by selects that do not cover each other.
 pub fn types_of(selects: &[Select], name: &[u8]) -> Vec<Option<&'static str>> {
     let naming = selects

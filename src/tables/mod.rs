@@ -46,7 +46,7 @@ pub fn table(name: &str) -> Result<&'static dyn Table> {
     let known = TABLES.iter().find(|table| table.spec().name == name);
     known.copied().ok_or_else(|| {
         let names = TABLES.iter().map(|table| table.spec().name);
-        Error::Configuration(format!("unknown table {name:?}{}", nearest(name, names)))
+        Error::configuration(format!("unknown table {name:?}{}", nearest(name, names)))
     })
 }
 

@@ -130,6 +130,18 @@ impl Piece {
         self.ttl.filter(|ttl| *ttl >= 0)
     }
 
+    /// How many entries are yet to come, where that is known.
+    pub fn due(&self) -> Option<u64> {
+        match self.at {
+            At::Entries {
+                check: Check::Due(due),
+                left,
+                ..
+            } => Some(due.min(left)),
+            _ => None,
+        }
+    }
+
     /// Whether it is known how large it is.
     pub fn has_size(&self) -> bool {
         self.bytes.is_some() || self.size > 0 || matches!(self.at, At::Entries { .. })

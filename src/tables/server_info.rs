@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Context, Origin, Outcome, Piece, Spec, Table};
 use crate::columns::{Rows, Type, column, key};
-use crate::error::Result;
+use crate::error::{Error, Result, show};
 use crate::resp::{Commands, Replies};
 
 pub struct ServerInfo;
@@ -38,7 +38,15 @@ impl Table for ServerInfo {
         rows: &mut Rows,
         context: &Context,
     ) -> Result<Outcome> {
-        for property in Properties::of(replies.bytes()?) {
+        let info = replies.bytes()?;
+        let mut properties = Properties::of(info).peekable();
+        if properties.peek().is_none() {
+            return Err(Error::Protocol(format!(
+                "the reply to INFO says nothing: {}",
+                show(info)
+            )));
+        }
+        for property in properties {
             rows.bytes(&property.section)
                 .bytes(&property.name)
                 .bytes(property.value)

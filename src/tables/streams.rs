@@ -60,10 +60,13 @@ impl Table for Streams {
             let entries = replies.array()? as u64;
             let mut fields = Fields::default();
             let mut page = Page::default();
+            let asked = piece.page(ENTRIES_PAGE);
             for _ in 0..entries {
                 let id = entry_head(replies)?;
                 page.first.get_or_insert(id);
-                if repeats(&piece) == Some(id) {
+                // Where the one that was to come again is gone, there is one more in its place, which
+                // is the next page's: with it the page would not look like one that others follow.
+                if repeats(&piece) == Some(id) || page.entries == asked {
                     replies.skip()?;
                     continue;
                 }
@@ -228,7 +231,12 @@ fn range(piece: &Piece) -> (EntryId, EntryId) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::columns::Asked;
+    use crate::options::Options;
+    use crate::resp::Decoder;
 
     #[test]
     fn pages_lead_on_until_the_range_or_the_count_is_done() {
@@ -257,6 +265,49 @@ mod tests {
         assert_eq!(next(1000, 1000, 7), None);
         assert_eq!(next(u64::MAX, 999, 7), None);
         assert_eq!(next(u64::MAX, 1000, 5000), None);
+    }
+
+    #[test]
+    fn a_page_whose_repeated_entry_is_gone_leads_on() {
+        let id = |seq| EntryId { ms: 1, seq };
+        let at = At::Entries {
+            after: id(1),
+            through: id(9),
+            left: u64::MAX,
+            start: EntryId::MIN,
+            check: Check::Begins(id(1)),
+        };
+        let mut piece = Piece::new((*b"k").into(), 0, at);
+        piece.most = 2;
+        // Three were asked for: the one that had come, which is deleted by now, and two more.
+        let entry = |seq| format!("*2\r\n$3\r\n1-{seq}\r\n*0\r\n");
+        let wire = format!("*3\r\n{}{}{}:-1\r\n", entry(2), entry(3), entry(4));
+        let options = Options::for_connector([("host", "a")]).unwrap();
+        let read = options.read().unwrap();
+        let asked = Asked::of("streams", SPEC.columns, &[], &read).unwrap();
+        let sink = Box::new(|_| Ok(()));
+        let mut rows = Rows::new("streams", asked.clone(), &read, Arc::default(), 0, sink);
+        let context = Context {
+            scanned_at: 0,
+            receipt: Arc::default(),
+            asked,
+            fields: None,
+            keys_expire: false,
+            tells_types: false,
+            refused: 0.into(),
+        };
+        let mut decoder = Decoder::new(wire.as_bytes());
+        let mut replies = Replies::new(&mut decoder, 2);
+        let outcome = Streams.append(vec![piece], &mut replies, &mut rows, &context);
+        let outcome = outcome.unwrap();
+        assert_eq!(rows.taken(), 2);
+        assert!(outcome.short.is_some());
+        let at = outcome.more.map(|piece| piece.at);
+        assert!(
+            matches!(at, Some(At::Entries { after, check: Check::Begins(first), .. })
+                if after == id(3) && first == id(3)),
+            "{at:?}"
+        );
     }
 
     #[test]

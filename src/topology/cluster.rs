@@ -57,7 +57,7 @@ impl Cluster {
         self.turn.first_of(&seeds, |seed| {
             let node = Node::open(&self.dialer, seed, cancel)?;
             if node.server.mode != "cluster" {
-                return Err(Error::Configuration(format!(
+                return Err(Error::configuration(format!(
                     "{seed} is in {} mode, and option `mode` says `cluster`",
                     node.server.mode
                 )));

@@ -17,10 +17,12 @@ mod standalone;
 use std::sync::Arc;
 
 pub use changes::Changes;
-pub use own_line::parse_own_line;
-pub use patience::{is_passing, is_said_to_pass, patience, patiently};
+pub use own_line::{OwnLine, address_of, parse_own_line};
+pub use patience::{has_spoken, is_passing, is_said_to_change, is_said_to_pass};
+pub use sentinel::healthy_replica;
 pub use server::{Keyspace, Product, Role, Server};
-pub use slots::{Holding, Slots, slot_of};
+pub use shards::{Shard, check_covered, parse_slots};
+pub use slots::{Holding, SLOTS, Slots, slot_of};
 
 use cluster::Cluster;
 use patience::agreed;
@@ -32,6 +34,7 @@ use standalone::Standalone;
 use crate::connection::{Cancel, Connection, Dialer};
 use crate::error::{Error, Result};
 use crate::options::{Address, ConnectionOptions, Databases, Mode};
+use crate::retry::Retries;
 
 pub use crate::options::check_cluster_database as check_database;
 
@@ -98,10 +101,14 @@ impl Node {
         }
     }
 
-    /// Connects anew where the connection is gone.
+    /// Connects anew where the connection is gone, or no longer of use.
     fn reconnect(&mut self, dialer: &Dialer, cancel: &Cancel) -> Result<()> {
         let again = Node::open(dialer, &self.address, cancel)?;
+        let asking = self.connection.is_asking();
         (self.connection, self.server) = (again.connection, again.server);
+        if asking {
+            self.connection.set_asking();
+        }
         if let Some(keeper) = &mut self.keeper {
             self.connection.set_readonly()?;
             keeper.reconnect(dialer, cancel)?;
@@ -192,7 +199,7 @@ pub trait Topology: Send + Sync {
         false
     }
 
-    /// Whether another node may take a node's place, so that a read can go on there.
+    /// Whether another node may take a node's place, so that nobody waits for that one.
     fn changes(&self) -> bool {
         true
     }
@@ -208,6 +215,17 @@ pub trait Topology: Send + Sync {
     /// What was noticed while connecting that a user should know.
     fn warnings(&self) -> Vec<String> {
         self.dialer().warnings()
+    }
+
+    /// Comes back to a node after its connection is gone; whether it is as it was, so that a read can go
+    /// on where it was.
+    fn come_back(&self, node: &mut Node, cancel: &Cancel) -> Result<bool> {
+        let now = node
+            .reconnect(self.dialer(), cancel)
+            .and_then(|()| self.state(node, cancel));
+        let now = now.map_err(|error| error.at(&node.name))?;
+        // One that does not tell its process may be another one.
+        Ok(now == node.state && !now.run_id.is_empty())
     }
 
     /// What is no longer as it was when the nodes were found; None where all is.
@@ -235,12 +253,11 @@ pub struct Found {
     pub nodes: Vec<Node>,
 }
 
-/// Connects to every node that holds a part of the data, by what is there. A server that is loading its
-/// data, or busy, is waited for.
-pub fn find(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
-    patiently(patience(options), cancel, is_said_to_pass, || {
-        find_now(options, cancel)
-    })
+/// Connects to every node that holds a part of the data, by what is there. A server that has spoken is
+/// waited for.
+pub fn find(options: &ConnectionOptions, retries: &Retries, cancel: &Cancel) -> Result<Found> {
+    let mut trouble = retries.begin();
+    trouble.patiently(cancel, has_spoken, || find_now(options, cancel))
 }
 
 fn find_now(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
@@ -254,7 +271,8 @@ fn find_now(options: &ConnectionOptions, cancel: &Cancel) -> Result<Found> {
 
 /// Whether the keys are sharded, without connecting to all who hold them.
 pub fn is_sharded(options: &ConnectionOptions, cancel: &Cancel) -> Result<bool> {
-    let (topology, _) = recognize(options, cancel)?;
+    let mut trouble = Retries::new(options.retry_deadline).begin();
+    let (topology, _) = trouble.patiently(cancel, has_spoken, || recognize(options, cancel))?;
     Ok(topology.is_sharded())
 }
 

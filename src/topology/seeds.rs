@@ -38,7 +38,7 @@ pub fn first_of<S, T>(seeds: &[S], mut give: impl FnMut(&S) -> Result<T>) -> Res
         }
     }
     let mut failed = failed.into_iter();
-    let none = || Error::Configuration("no server is named".to_owned());
+    let none = || Error::configuration("no server is named".to_owned());
     let first = failed.next().unwrap_or_else(none);
     let others: Vec<_> = failed.map(|error| error.brief()).collect();
     Err(match others.len() {

@@ -22,7 +22,7 @@ pub struct Sentinels {
 impl Sentinels {
     pub fn new(options: &ConnectionOptions, dialer: Dialer) -> Result<Self> {
         let master = options.sentinel.master.clone().ok_or_else(|| {
-            Error::Configuration(
+            Error::configuration(
                 "the server is a Sentinel; option `sentinel_master` says which of the primaries \
                  that it watches to read"
                     .to_owned(),
@@ -75,7 +75,7 @@ impl Sentinels {
         let primary: Result<Option<(String, u16)>> =
             connection.query(&about_master("GET-MASTER-ADDR-BY-NAME"));
         let primary = primary.map_err(|error| match error.is_reply("ERR") {
-            true => Error::Configuration(
+            true => Error::configuration(
                 "this is no Sentinel, which option `mode` (or `sentinel_master`) says it is"
                     .to_owned(),
             ),
@@ -101,7 +101,7 @@ impl Sentinels {
     }
 
     fn unknown(&self) -> Error {
-        Error::Configuration(format!(
+        Error::configuration(format!(
             "option `sentinel_master` is {:?}, which the Sentinel does not watch",
             self.master
         ))
@@ -181,7 +181,7 @@ impl Topology for Sentinels {
 }
 
 /// The address of a replica that is up, out of pairs of a name and a value.
-fn healthy_replica(replica: &Value) -> Option<Address> {
+pub fn healthy_replica(replica: &Value) -> Option<Address> {
     let pairs: std::collections::HashMap<String, String> =
         redis::FromRedisValue::from_redis_value_ref(replica).ok()?;
     let flags = pairs.get("flags")?;

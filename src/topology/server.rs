@@ -81,7 +81,8 @@ impl Server {
         keyspace.is_some_and(|keyspace| keyspace.expires != Some(0))
     }
 
-    fn parse(info: &str) -> Result<Self> {
+    /// Reads the reply to INFO.
+    pub fn parse(info: &str) -> Result<Self> {
         let lines = || {
             info.lines()
                 .filter_map(|line| line.trim_end().split_once(':'))

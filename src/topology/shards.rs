@@ -72,14 +72,14 @@ fn parse_endpoint(node: &Value, asked: &Address) -> Result<Address> {
     let host = match (host.as_str(), asked) {
         ("", Address::Tcp { host, .. }) => host.clone(),
         ("", Address::Unix(_)) => {
-            return Err(Error::Configuration(
+            return Err(Error::configuration(
                 "this node of a cluster has not heard yet at which address it is, and was asked by \
                  its Unix socket; connect by `host` and `port`"
                     .to_owned(),
             ));
         }
         ("?", _) => {
-            return Err(Error::Configuration(
+            return Err(Error::configuration(
                 "a node of the cluster announces no host name, by which its configuration says \
                  that it is to be known (`cluster-preferred-endpoint-type`)"
                     .to_owned(),

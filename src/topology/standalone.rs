@@ -23,7 +23,7 @@ impl Standalone {
     pub fn check(&self, node: &Node) -> Result<()> {
         match node.server.mode.as_str() {
             "standalone" => Ok(()),
-            mode => Err(Error::Configuration(format!(
+            mode => Err(Error::configuration(format!(
                 "{} is in {mode} mode and no standalone server, which option `mode` says it is; \
                  set it to `{mode}`, or leave it out",
                 node.name
@@ -33,7 +33,7 @@ impl Standalone {
 
     /// Options that choose among several servers have nothing to choose from.
     pub fn check_alone(&self, options: &ConnectionOptions) -> Result<()> {
-        let wrong = |what: &str| Err(Error::Configuration(what.to_owned()));
+        let wrong = |what: &str| Err(Error::configuration(what.to_owned()));
         if self.seeds.len() > 1 {
             return wrong(
                 "option `nodes` names several servers, and the first of them is no part of a \
@@ -65,9 +65,13 @@ impl Topology for Standalone {
         Ok(vec![node])
     }
 
-    /// Over one connection it is one process, and there is nobody to take its place.
+    /// As it said when it was connected to: over one connection it is one process.
     fn state(&self, node: &mut Node, _: &Cancel) -> Result<State> {
-        Ok(node.state.clone())
+        Ok(State {
+            role: node.server.role,
+            run_id: node.server.run_id.clone(),
+            ..node.state.clone()
+        })
     }
 
     fn dialer(&self) -> &Dialer {

@@ -1,69 +1,47 @@
 //! What becomes of keys that could not be read, or not to their end.
 
-use super::work::Untyped;
 use super::{Flight, Named, Redirected, Visit, WRONGTYPE, Wants, of_key};
 use crate::error::{Denied, Error, Result};
 use crate::options::OnDenied;
-use crate::tables::Piece;
 use crate::topology::{Slots, slot_of};
 
 impl Visit<'_, '_> {
-    /// Takes back that the keys came which were not read to their end; false where that is not
-    /// possible.
+    /// Leaves what was begun to the work; false where rows of it are there that cannot be taken back.
     pub(super) fn abandon(&mut self) -> bool {
-        let mut keys = std::mem::take(&mut self.at_hand);
-        let mut untyped = std::mem::take(&mut self.work.untyped);
+        let wants = self.wants();
+        let mut undone = std::mem::take(&mut self.at_hand);
+        undone.untyped.extend(self.work.untyped.drain(..));
         let of_name = |named: Named| (named.key, named.visitor);
-        let of_piece = |piece: Piece| (piece.key, piece.table);
-        keys.extend(self.unsized_keys.drain(..).map(of_name));
-        keys.extend(self.work.ready.drain(..).map(of_piece));
-        keys.extend(self.large.drain(..).map(of_piece));
+        let names = self.unsized_keys.drain(..).map(of_name);
+        undone.keys.extend(names);
         for flight in self.flights.drain(..) {
             match flight {
                 Flight::Names {
-                    untyped: more,
+                    untyped,
                     unsized_keys,
                     ..
                 } => {
-                    untyped.extend(more);
-                    keys.extend(unsized_keys.into_iter().map(|(named, _)| of_name(named)));
+                    undone.untyped.extend(untyped);
+                    let names = unsized_keys.into_iter().map(|(named, _)| of_name(named));
+                    undone.keys.extend(names);
                 }
                 Flight::Pieces { bundles, .. } => {
-                    let pieces = bundles.into_iter().flat_map(|bundle| bundle.pieces);
-                    keys.extend(pieces.map(of_piece));
+                    for piece in bundles.into_iter().flat_map(|bundle| bundle.pieces) {
+                        undone.add(piece, &wants);
+                    }
                 }
             }
         }
-        for (key, visitor) in keys {
-            self.take_back(&key, visitor);
+        for piece in self.large.drain(..).chain(self.work.ready.drain(..)) {
+            undone.add(piece, &wants);
         }
-        for one in untyped {
-            self.unname(&one);
-        }
-        self.manner.resumable && !self.half_read
+        self.work.undone = undone;
+        !self.half_read
     }
 
-    /// Takes back that a key came. Where it came to the visitor that tells the types, and not yet to
-    /// another one, it is owed to that one alone.
-    fn take_back(&mut self, key: &[u8], visitor: usize) {
-        match self.work.told_by() {
-            Some(teller) if visitor != teller => {
-                self.work.owed.insert((key.into(), visitor));
-            }
-            _ => self.work.known.forget(key),
-        }
-    }
-
-    /// Takes back that a key came whose type is not known.
-    pub(super) fn unname(&mut self, one: &Untyped) {
-        match one.only {
-            Some(visitor) => {
-                self.work.owed.insert((one.key.clone(), visitor));
-            }
-            None if one.named => self.work.known.forget(&one.key),
-            // It is only known where it came by another rule, and that it did.
-            None => {}
-        }
+    /// What each visitor wants.
+    pub(super) fn wants(&self) -> Vec<Wants> {
+        self.visitors.iter().map(|one| one.wants()).collect()
     }
 
     pub(super) fn gone(&mut self, key: &[u8], visitor: usize) -> Result<()> {
@@ -75,7 +53,7 @@ impl Visit<'_, '_> {
     /// A key that is not there may have gone on to another node, which a replica does not say.
     pub(super) fn perhaps_moved(&mut self, key: &[u8], visitor: usize) {
         if self.manner.one_slot {
-            self.take_back(key, visitor);
+            self.work.take_back(key, visitor);
         }
     }
 
@@ -102,8 +80,8 @@ impl Visit<'_, '_> {
     pub(super) fn refused(&mut self, error: Error, key: &[u8], visitor: usize) -> Result<()> {
         match error.root() {
             Error::Refused { code, .. } if code == WRONGTYPE => self.changed_type(key, visitor),
-            Error::Redirected { .. } if self.manner.resumable => {
-                self.take_back(key, visitor);
+            Error::Redirected { .. } if self.manner.leaves_moved => {
+                self.work.take_back(key, visitor);
                 self.redirect(error, key);
                 Ok(())
             }
@@ -113,7 +91,6 @@ impl Visit<'_, '_> {
             } if self.manner.on_denied == OnDenied::Skip => self.denied(key, visitor),
             _ => {
                 self.at_work = Some(visitor);
-                self.at_hand.push((key.into(), visitor));
                 Err(of_key(error, key))
             }
         }

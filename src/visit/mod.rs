@@ -10,6 +10,7 @@
 //! Several visitors may share a scan: each key goes to those that want its type.
 
 mod attempt;
+mod known;
 mod lost;
 mod names;
 mod pages;
@@ -27,11 +28,12 @@ use crate::pace::{Pace, Weight};
 use crate::tables::{Key, Piece, Size};
 use crate::topology::Slots;
 
+pub use known::{Earlier, Known};
 pub use pages::InPages;
 pub use visitor::{Visitor, Wants};
-pub use work::{Earlier, Known, Owed, Work};
+pub use work::{Owed, Work};
 
-use work::Untyped;
+use work::{Undone, Untyped};
 
 /// Flights of pieces under way, where there are pieces for more than one.
 const FLIGHTS_OF_PIECES: usize = 2;
@@ -70,9 +72,8 @@ pub struct Manner {
     pub on_denied: OnDenied,
     /// Whether keys may be asked for together, or have slots of their own.
     pub one_slot: bool,
-    /// Whether another visit may go on where this one breaks off: then it keeps account of what
-    /// it did not finish.
-    pub resumable: bool,
+    /// Whether a key that is at another node by now is left to another visit.
+    pub leaves_moved: bool,
 }
 
 /// What the server says of keys that are at another node for good.
@@ -172,10 +173,12 @@ struct Visit<'a, 'v> {
     name_bytes: usize,
     /// The visitor at work, for errors to name.
     at_work: Option<usize>,
-    /// Keys of what was being taken in when an error came, each with its visitor.
-    at_hand: Vec<(Key, usize)>,
+    /// What was being taken in when an error came.
+    at_hand: Undone,
     /// Whether rows of these are still there.
     half_read: bool,
+    /// Whether it began with what another visit did not finish.
+    catches_up: bool,
     redirected: Option<Redirected>,
 }
 
@@ -202,10 +205,12 @@ pub fn visit(
         under_way: 0,
         name_bytes: 0,
         at_work: None,
-        at_hand: Vec::new(),
+        at_hand: Undone::default(),
         half_read: false,
+        catches_up: false,
         redirected: None,
     };
+    visit.take_up();
     let outcome = visit.run().map_err(|error| visit.name(error));
     let clean = outcome.is_ok() || visit.abandon();
     Visited {
@@ -225,7 +230,7 @@ pub fn visit_once(
     let manner = Manner {
         on_denied: read.on_denied,
         one_slot: false,
-        resumable: false,
+        leaves_moved: false,
     };
     let visited = visit(connection, &mut work, visitors, read, manner);
     visited.outcome?;
@@ -310,16 +315,22 @@ impl Visit<'_, '_> {
                 .map_err(|error| of_key(error, &key));
             if end.is_err() {
                 // Unless they can be undone, its rows are handed over in part.
-                let paging = self.visitors[table].in_pages();
-                self.half_read |= !paging.is_some_and(InPages::undo);
-                self.at_hand.push((key.clone(), table));
+                self.half_read |= !self.visitors[table].undo()?;
             }
-            match end? {
-                pages::End::Read => self.visitors[table].receipt().keys_paged.add(1),
-                pages::End::Empty | pages::End::Gone => self.gone(&key, table)?,
-                pages::End::OtherType => self.changed_type(&key, table)?,
-                pages::End::Refused(error) => self.refused(error, &key, table)?,
+            let done = end.and_then(|end| match end {
+                pages::End::Read => {
+                    self.visitors[table].receipt().keys_paged.add(1);
+                    Ok(())
+                }
+                pages::End::Empty | pages::End::Gone => self.gone(&key, table),
+                pages::End::OtherType => self.changed_type(&key, table),
+                pages::End::Refused(error) => self.refused(error, &key, table),
+            });
+            if done.is_err() {
+                self.at_hand.keys.push((key, table));
             }
+            done?;
+            self.work.steps += 1;
             self.at_work = None;
         }
         Ok(())

@@ -2,21 +2,24 @@
 
 use std::collections::VecDeque;
 
-use super::work::{Admitted, Untyped, Way};
+use super::known::Admitted;
+use super::work::{Untyped, Way};
 use super::{ENOUGH_FLIGHTS, ENOUGH_NAME_BYTES, Flight, Named, Visit, Wants, of_key};
 use crate::error::{Denied, Error, Result};
 use crate::options::OnDenied;
 use crate::tables::{At, Key, Piece, Size};
 
-/// Keys whose types are asked for together.
-const MOST_TYPES: usize = 1_000;
+/// Keys whose types, or sizes, are asked for together; where the server is far away, as many as two pages
+/// of SCAN name.
+const MOST_ASKED: u64 = 1_000;
 
 impl Visit<'_, '_> {
     pub(super) fn launch_names(&mut self) -> Result<()> {
         let mut commands = self.connection.commands();
         let mut naming = 0;
         let enough = ENOUGH_FLIGHTS * self.pace.flight_pieces;
-        if self.work.ready.len() < enough && self.name_bytes < ENOUGH_NAME_BYTES {
+        let has_room = self.work.ready.len() < enough && self.name_bytes < ENOUGH_NAME_BYTES;
+        if has_room && !self.is_catching_up() {
             // Keys of another type than one scan wanted are new to the next when that is known.
             let types_are_known = self.work.untyped.is_empty();
             if let Some(scan) = self.work.scans.front_mut() {
@@ -29,13 +32,16 @@ impl Visit<'_, '_> {
                 naming = listing.ask(&mut commands);
             }
         }
-        let types = self.work.untyped.len().min(MOST_TYPES);
+        let most = self.pace.count().saturating_mul(2).max(MOST_ASKED);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let types = self.work.untyped.len().min(most);
         let untyped: VecDeque<Untyped> = self.work.untyped.drain(..types).collect();
         for Untyped { key, .. } in &untyped {
             commands.push(&[b"TYPE", key]);
         }
         let mut unsized_keys = Vec::new();
-        for named in std::mem::take(&mut self.unsized_keys) {
+        let sizes = self.unsized_keys.len().min(most);
+        for named in self.unsized_keys.drain(..sizes).collect::<Vec<_>>() {
             let size = match self.visitors[named.visitor].size() {
                 Some(Size::Memory { or }) if self.memory_refused => Size::Elements(or),
                 Some(size) => size,
@@ -63,6 +69,36 @@ impl Visit<'_, '_> {
         self.connection.send(&commands)
     }
 
+    /// Takes up what the visit before this one did not finish, over another connection to the same
+    /// process: there the scans go on.
+    pub(super) fn take_up(&mut self) {
+        let undone = std::mem::take(&mut self.work.undone);
+        self.work.untyped.extend(undone.untyped);
+        for piece in undone.pieces.into_iter().rev() {
+            self.work.ready.push_front(piece);
+        }
+        for (key, visitor) in undone.keys {
+            let ttl = None;
+            self.begin_key(Named { key, visitor, ttl });
+        }
+        if let Some(listing) = &mut self.work.listing {
+            listing.take_back();
+        }
+        self.catches_up = true;
+    }
+
+    /// Whether what was taken up is not finished yet. Until then no more keys are named: one that ends each
+    /// connection would be put off for as long as there are others.
+    fn is_catching_up(&mut self) -> bool {
+        let left = !self.unsized_keys.is_empty()
+            || !self.work.untyped.is_empty()
+            || !self.work.ready.is_empty()
+            || !self.large.is_empty()
+            || !self.flights.is_empty();
+        self.catches_up &= left;
+        self.catches_up
+    }
+
     /// The replies to SCAN, TYPE and sizes.
     pub(super) fn take_names(
         &mut self,
@@ -75,6 +111,7 @@ impl Visit<'_, '_> {
             _ if self.work.listing.is_some() => self.take_listing(naming),
             _ => self.take_page(naming),
         };
+        self.work.steps += u64::from(naming > 0 && named.is_ok());
         let taken = named.and_then(|()| self.take_facts(&mut untyped, &mut unsized_keys));
         if taken.is_err() {
             self.flights.push_front(Flight::Names {
@@ -107,8 +144,8 @@ impl Visit<'_, '_> {
         let key = &one.key;
         let key_type = match self.connection.replies(1).bytes() {
             Ok(key_type) => Key::from(key_type),
-            Err(error @ Error::Redirected { .. }) if self.manner.resumable => {
-                self.unname(one);
+            Err(error @ Error::Redirected { .. }) if self.manner.leaves_moved => {
+                self.work.unname(one);
                 self.redirect(error, key);
                 return Ok(());
             }
@@ -141,7 +178,7 @@ impl Visit<'_, '_> {
                 .is_some_and(|wanted| wanted.as_bytes() != &*key_type)
         {
             // It may come again: of another type, or at another node.
-            self.unname(one);
+            self.work.unname(one);
             return Ok(());
         }
         if !one.named && !self.work.known.insert(key) {
@@ -183,7 +220,13 @@ impl Visit<'_, '_> {
                 self.unsized_keys.push(named.clone());
                 Ok(())
             }
-            (Err(error), _) => self.refused(error, &named.key, named.visitor),
+            (Err(error), _) => {
+                let left = self.refused(error, &named.key, named.visitor);
+                if left.is_err() {
+                    self.at_hand.keys.push((named.key.clone(), named.visitor));
+                }
+                left
+            }
         }
     }
 
@@ -199,6 +242,7 @@ impl Visit<'_, '_> {
                 keys.push(key.into());
             }
         })?;
+        self.work.report();
         for key in &keys {
             self.work.choose(key);
         }
@@ -226,11 +270,8 @@ impl Visit<'_, '_> {
         if scan.done() {
             self.work.scans.pop_front();
         }
-        let wants: Vec<Wants> = self
-            .visitors
-            .iter()
-            .map(|visitor| visitor.wants())
-            .collect();
+        self.work.report();
+        let wants = self.wants();
         let way = self.work.way(key_type, &wants);
         for (place, visitor) in self.visitors.iter().enumerate() {
             let counts = match way {
@@ -272,10 +313,15 @@ impl Visit<'_, '_> {
         }
     }
 
-    /// A key that a visitor wants: its size is asked, where it has one.
+    /// A key that a visitor wants.
     fn name_key(&mut self, key: Key, visitor: usize, ttl: Option<i64>) {
         self.visitors[visitor].receipt().keys_scanned.add(1);
-        let named = Named { key, visitor, ttl };
+        self.begin_key(Named { key, visitor, ttl });
+    }
+
+    /// Asks a key's size, where it has one.
+    fn begin_key(&mut self, named: Named) {
+        let visitor = named.visitor;
         if self.visitors[visitor].size().is_some() {
             self.unsized_keys.push(named);
         } else {

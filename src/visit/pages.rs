@@ -18,11 +18,6 @@ pub trait InPages {
     /// Takes the reply to a page, after its cursor where it has one.
     fn take_page(&mut self, piece: &mut Piece, last: bool, replies: &mut Replies<'_>)
     -> Result<()>;
-    /// From now on, what is taken may be undone.
-    fn hold(&mut self) -> Result<()>;
-    fn release(&mut self) -> Result<()>;
-    /// Drops what was taken since `hold`; false where it is gone already.
-    fn undo(&mut self) -> bool;
 }
 
 /// What became of a key.
@@ -50,7 +45,7 @@ pub fn read(
 ) -> Result<End> {
     let begin = piece.at;
     for nth in 1..=TRIES {
-        paging(visitor)?.hold()?;
+        visitor.hold()?;
         piece.at = begin;
         piece.seen = None;
         let mut pages = Pages::new(connection, visitor, &mut piece, pace, *weight);
@@ -59,7 +54,7 @@ pub fn read(
         match attempt {
             Attempt::Consistent => break,
             Attempt::Ended(end) => {
-                paging(visitor)?.undo();
+                visitor.undo()?;
                 return match end {
                     End::Empty => read_whole(connection, visitor, piece),
                     end => Ok(end),
@@ -75,12 +70,12 @@ pub fn read(
                 break;
             }
             Attempt::Refused(error) => {
-                return match paging(visitor)?.undo() {
+                return match visitor.undo()? {
                     true => Ok(End::Refused(error)),
                     false => Err(error),
                 };
             }
-            Attempt::OtherType if paging(visitor)?.undo() => {
+            Attempt::OtherType if visitor.undo()? => {
                 if nth == TRIES {
                     return Ok(End::OtherType);
                 }
@@ -91,7 +86,7 @@ pub fn read(
                     _ => weight.of(piece.size),
                 };
                 let fits = bytes <= pace.flight_bytes;
-                if (nth < TRIES || fits) && paging(visitor)?.undo() {
+                if (nth < TRIES || fits) && visitor.undo()? {
                     if nth == TRIES {
                         return read_whole(connection, visitor, piece);
                     }
@@ -102,7 +97,7 @@ pub fn read(
             }
         }
     }
-    paging(visitor)?.release()?;
+    visitor.release()?;
     Ok(End::Read)
 }
 
@@ -132,6 +127,7 @@ fn read_whole(
     visitor: &mut dyn Visitor,
     mut piece: Piece,
 ) -> Result<End> {
+    visitor.hold()?;
     piece.at = At::Whole;
     piece.seen = None;
     let mut commands = connection.commands();
@@ -152,6 +148,13 @@ fn read_whole(
     let taken = answer(told.and_then(|()| visitor.take(pieces, &mut replies)))?;
     replies.finish()?;
     visitor.receipt().bytes.add(connection.consumed() - before);
+    match &taken {
+        Ok(_) => visitor.release()?,
+        // It may have come in the middle of a row.
+        Err(_) => {
+            visitor.undo()?;
+        }
+    }
     Ok(match taken {
         Ok(outcome) if outcome.gone.is_empty() => End::Read,
         Ok(_) => End::Gone,

@@ -175,19 +175,19 @@ impl Visit<'_, '_> {
         let count = bundle.pieces.len();
         self.at_work = Some(visitor);
         // What may yet have to be said of them, when they are gone into rows.
-        let spare: Vec<Piece> = match self.manner.resumable || count > 1 {
-            true => bundle.pieces.iter().map(Piece::again_alone).collect(),
-            false => Vec::new(),
-        };
-        let mark = self.visitors[visitor].mark();
+        let spare: Vec<Piece> = bundle.pieces.iter().map(Piece::again_alone).collect();
+        self.visitors[visitor].hold()?;
         match self.take_replies(bundle, visitor) {
-            Ok(outcome) => self.take_outcome(outcome, visitor)?,
+            Ok(outcome) => {
+                self.visitors[visitor].release()?;
+                self.take_outcome(outcome, visitor)?;
+                self.work.steps += 1;
+            }
             Err(error) => {
-                let rewound = mark.is_none_or(|mark| self.visitors[visitor].rewind(mark));
-                if !rewound || !error.is_refusal() {
-                    self.half_read |= !rewound;
-                    self.at_hand
-                        .extend(spare.into_iter().map(|piece| (piece.key, visitor)));
+                let undone = self.visitors[visitor].undo()?;
+                if !undone || !error.is_refusal() {
+                    self.half_read |= !undone;
+                    self.keep_at_hand(spare);
                     return Err(of_keys(error, &key, count));
                 }
                 self.take_refusal(error, spare, &key, visitor)?;
@@ -247,6 +247,14 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
+    /// Keeps pieces whose replies broke off for whoever goes on.
+    fn keep_at_hand(&mut self, pieces: Vec<Piece>) {
+        let wants = self.wants();
+        for piece in pieces {
+            self.at_hand.add(piece, &wants);
+        }
+    }
+
     /// Where keys were asked for together, each is asked for by itself: one of them is refused.
     fn take_refusal(
         &mut self,
@@ -256,7 +264,11 @@ impl Visit<'_, '_> {
         visitor: usize,
     ) -> Result<()> {
         if spare.len() < 2 {
-            return self.refused(error, key, visitor);
+            let left = self.refused(error, key, visitor);
+            if left.is_err() {
+                self.keep_at_hand(spare);
+            }
+            return left;
         }
         for piece in spare {
             self.name_bytes += piece.key.len();

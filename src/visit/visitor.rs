@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::InPages;
-use crate::columns::Mark;
 use crate::error::Result;
 use crate::receipt::Receipt;
 use crate::resp::{Commands, Replies};
@@ -69,13 +68,17 @@ pub trait Visitor {
     fn held_up(&self) -> Duration {
         Duration::ZERO
     }
-    /// Where its rows are, to go back there when a reply breaks off; None where it has none.
-    fn mark(&self) -> Option<Mark> {
-        None
+    /// From now on, what is taken may be undone.
+    fn hold(&mut self) -> Result<()> {
+        Ok(())
     }
-    /// Drops the rows since a mark; false where some have left already.
-    fn rewind(&mut self, _: Mark) -> bool {
-        true
+    /// Lets go of what was taken since `hold`.
+    fn release(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// Drops what was taken since `hold`; false where it is gone already.
+    fn undo(&mut self) -> Result<bool> {
+        Ok(true)
     }
     /// How keys are read that are too large for one reply, where `first` may say so.
     fn in_pages(&mut self) -> Option<&mut dyn InPages> {

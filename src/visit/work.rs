@@ -1,15 +1,16 @@
-//! Which keys of one database of a node to visit, and which of them came already.
+//! Which keys of one database of a node to visit, and what a visit left undone.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::Wants;
+use super::known::Known;
 use crate::error::{Error, Result, show};
 use crate::options::Rule;
 use crate::scan::{CursorRange, Listing, Scan, Select, What, selects, types_of};
-use crate::seen::Seen;
+use crate::scanned::Stretch;
 use crate::tables::{Key, Piece, Short};
-use crate::topology::{Holding, Server, Slots, slot_of};
+use crate::topology::{Holding, Server, Slots};
 
 /// Keys to visit in one database of a node, and what is known of them.
 pub struct Work {
@@ -27,8 +28,16 @@ pub struct Work {
     pub known: Known,
     /// Keys that came to the visitor that tells the types, and could not be read for another one.
     pub owed: Owed,
+    /// What the last visit began and did not finish.
+    pub(super) undone: Undone,
+    /// How often something was finished: a page of names, or what was fetched together.
+    pub steps: u64,
     /// Streams of which entries went while they were read, each with the place of its visitor.
     pub short: Vec<(Short, usize)>,
+    /// Where it says how far its scans have come.
+    pub(super) stretch: Arc<Stretch>,
+    /// How many scans there were in the beginning.
+    pub(super) scans_in_all: usize,
 }
 
 /// Keys, each with the place of the visitor that is yet to have it.
@@ -47,6 +56,16 @@ pub(super) struct Untyped {
     pub only: Option<usize>,
 }
 
+/// What a visit leaves that ended with an error.
+#[derive(Default)]
+pub(super) struct Undone {
+    /// Keys that were not read, each with the place of its visitor.
+    pub keys: Vec<(Key, usize)>,
+    pub untyped: VecDeque<Untyped>,
+    /// Of visitors that want pieces and no keys.
+    pub pieces: Vec<Piece>,
+}
+
 /// How a key that was named finds its visitors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -58,6 +77,16 @@ pub(super) enum Way {
     Asked,
     /// This visitor finds it out, before the others come to the key.
     Told { by: usize },
+}
+
+impl Undone {
+    /// Adds a piece of one of the visitors that want such keys.
+    pub fn add(&mut self, piece: Piece, wants: &[Wants]) {
+        match wants[piece.table] {
+            Wants::Nothing => self.pieces.push(piece),
+            Wants::All | Wants::Type(_) => self.keys.push((piece.key, piece.table)),
+        }
+    }
 }
 
 impl Work {
@@ -79,7 +108,11 @@ impl Work {
         work.selects = selects(rules, types);
         for select in work.selects.clone() {
             match &select.what {
-                What::Pattern(_) => work.scans.push_back(Scan::new(select, work.scans_by_type)),
+                What::Pattern(_) => {
+                    let slots = work.known.slots();
+                    let scan = Scan::new(select, work.scans_by_type, slots);
+                    work.scans.push_back(scan);
+                }
                 What::Name(name) => {
                     if work.known.counts(name) {
                         work.untyped.push_back(Untyped {
@@ -106,7 +139,11 @@ impl Work {
             selects: Vec::new(),
             known: Known::default(),
             owed: Owed::new(),
+            undone: Undone::default(),
+            steps: 0,
             short: Vec::new(),
+            stretch: Arc::default(),
+            scans_in_all: 0,
         }
     }
 
@@ -163,7 +200,7 @@ impl Work {
     fn check_matching(&self) -> Result<()> {
         let pattern = self.selects.iter().find_map(Select::ambiguous);
         pattern.map_or(Ok(()), |pattern| {
-            Err(Error::Configuration(format!(
+            Err(Error::configuration(format!(
                 "slots move, or have moved meanwhile, and only a scan by the server itself tells \
                  which of their keys the pattern {} matches, with its range beyond ASCII; read \
                  again when none moves, or write the pattern without",
@@ -189,6 +226,67 @@ impl Work {
         let waiting = self.untyped.drain(..);
         owed.extend(waiting.filter_map(|one| Some((one.key, one.only?))));
         owed
+    }
+
+    /// Takes back that the keys came which the last visit did not finish, for a work in its place.
+    pub fn forget_undone(&mut self) {
+        let undone = std::mem::take(&mut self.undone);
+        for (key, visitor) in undone.keys {
+            self.take_back(&key, visitor);
+        }
+        for one in undone.untyped {
+            self.unname(&one);
+        }
+    }
+
+    /// Takes back that a key came. Where it came to the visitor that tells the types, and not yet to
+    /// another one, it is owed to that one alone.
+    pub(super) fn take_back(&mut self, key: &[u8], visitor: usize) {
+        match self.teller {
+            Some(teller) if visitor != teller => {
+                self.owed.insert((key.into(), visitor));
+            }
+            _ => self.known.forget(key),
+        }
+    }
+
+    /// Takes back that a key came whose type is not known.
+    pub(super) fn unname(&mut self, one: &Untyped) {
+        match one.only {
+            Some(visitor) => {
+                self.owed.insert((one.key.clone(), visitor));
+            }
+            None if one.named => self.known.forget(&one.key),
+            // It is only known where it came by another rule, and that it did.
+            None => {}
+        }
+    }
+
+    /// Begins to say how far its scans have come, in a database of so many keys.
+    pub fn measure_scans(&mut self, keys: u64) -> Arc<Stretch> {
+        self.scans_in_all = self.scans.len();
+        let weight = keys * self.scans.len() as u64 + self.untyped.len() as u64;
+        self.stretch = Arc::new(Stretch::new(weight));
+        self.stretch.clone()
+    }
+
+    /// How many entries its pieces have for a visitor; None where that is not known of each.
+    pub fn due(&self, visitor: usize) -> Option<u64> {
+        let pieces = self.ready.iter().filter(|piece| piece.table == visitor);
+        pieces.map(Piece::due).sum()
+    }
+
+    /// Says how far it has come.
+    pub(super) fn report(&self) {
+        let share = match (&self.listing, self.scans.front()) {
+            (Some(listing), _) => Some(listing.share()),
+            (None, None) => Some(1.0),
+            (None, Some(scan)) => scan.share().map(|share| {
+                let left = self.scans.len() as f64 - share;
+                1.0 - left / self.scans_in_all.max(1) as f64
+            }),
+        };
+        self.stretch.reached(share);
     }
 
     /// A key that no scan named: its type is asked, if its name is wanted of any.
@@ -219,83 +317,5 @@ impl Work {
             None if visitors.iter().any(|wants| wants.key_type().is_some()) => Way::Asked,
             None => Way::All,
         }
-    }
-}
-
-/// What came in passes before this one.
-pub type Earlier = Arc<Vec<Arc<Seen>>>;
-
-/// Which keys came already, and which count at this node.
-#[derive(Default)]
-pub struct Known {
-    pub seen: Seen,
-    earlier: Earlier,
-    /// None where all keys are here.
-    holding: Option<Holding>,
-    /// Keys of slots that are being given away.
-    pub leaving: HashSet<Key>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admitted {
-    New,
-    Repeated,
-    /// It does not count here, or came in an earlier pass.
-    Foreign,
-}
-
-impl Known {
-    /// Where these slots count, or all keys; those that came earlier are left out.
-    pub fn new(holding: Option<Holding>, earlier: Earlier) -> Self {
-        Known {
-            holding,
-            earlier,
-            ..Known::default()
-        }
-    }
-
-    /// Says of a key that was named whether it is new.
-    pub(super) fn admit(&mut self, key: &[u8]) -> Admitted {
-        if !self.counts(key) || self.came_earlier(key) {
-            Admitted::Foreign
-        } else if self.insert(key) {
-            Admitted::New
-        } else {
-            Admitted::Repeated
-        }
-    }
-
-    /// Whether a key counts at this node.
-    fn counts(&self, key: &[u8]) -> bool {
-        let holding = self.holding.as_ref();
-        holding.is_none_or(|holding| holding.owned.contains(slot_of(key)))
-    }
-
-    /// Whether a key's slot was being given away when the node was found.
-    pub(super) fn is_leaving(&self, key: &[u8]) -> bool {
-        let holding = self.holding.as_ref();
-        holding.is_some_and(|holding| holding.leaving.contains_key(&slot_of(key)))
-    }
-
-    /// Whether a key is new; from now on it is not.
-    pub(super) fn insert(&mut self, key: &[u8]) -> bool {
-        if self.came_earlier(key) || !self.seen.insert(key) {
-            return false;
-        }
-        if self.is_leaving(key) {
-            self.leaving.insert(key.into());
-        }
-        true
-    }
-
-    /// Whether a key came in a pass before this one.
-    pub(super) fn came_earlier(&self, key: &[u8]) -> bool {
-        self.earlier.iter().any(|seen| seen.contains(key))
-    }
-
-    /// Takes back that a key came: it could not be read.
-    pub fn forget(&mut self, key: &[u8]) {
-        self.seen.remove(key);
-        self.leaving.remove(key);
     }
 }

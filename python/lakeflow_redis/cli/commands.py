@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ import pyarrow as pa
 
 from lakeflow_redis import LakeflowConnect, LakeflowRedisWarning, Records, __version__
 from lakeflow_redis._core import acl_rules, sentinel_acl_rules
+from lakeflow_redis.cli.bars import progress
 from lakeflow_redis.cli.destination import destination
 from lakeflow_redis.cli.failures import Failing
 from lakeflow_redis.cli.formats import FORMATS, ending
+from lakeflow_redis.cli.ingesting import ingest
 from lakeflow_redis.cli.inspection import printed
 from lakeflow_redis.cli.options import HeadedCommand, with_connector
-from lakeflow_redis.cli.screen import on_terminal, printable, progress, show
-from lakeflow_redis.ingest import TableResult, ingest_each
+from lakeflow_redis.cli.pipelines import init, runs
+from lakeflow_redis.cli.screen import on_terminal, show
+from lakeflow_redis.cli.summary import show_warnings
 
 TABLE_ROWS = 20
 """Rows that `--format table` shows unless told otherwise: nobody looks at more."""
@@ -30,7 +33,7 @@ TABLE_ROWS = 20
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Each option of the server and of reading, such as --key-pattern, may also come from "
     "the environment, as LAKEFLOW_REDIS_KEY_PATTERN. Exit codes: 0 done, 1 failed, 2 wrong usage "
-    "or options, 130 interrupted.",
+    "or options, 130 interrupted, 143 broken off by SIGTERM.",
 )
 @click.version_option(__version__, message="lakeflow-redis %(version)s")
 @click.pass_context
@@ -41,33 +44,8 @@ def cli(context: click.Context) -> None:
     warnings.simplefilter("ignore", LakeflowRedisWarning)
 
 
-@cli.command(cls=HeadedCommand)
-@click.option(
-    "--to",
-    required=True,
-    metavar="FOLDER",
-    help="The folder of the lake; each table is a Delta table in a folder in it.",
-)
-@click.option("--tables", metavar="NAME,NAME,…", help="Which tables.  [default: all]")
-@with_connector
-def ingest(connector: LakeflowConnect, to: str, tables: str | None) -> None:
-    """Land tables as Delta tables.
-
-    Snapshot tables are replaced, in one commit each. Streams are appended to, from where the last
-    run ended.
-    """
-    names = None if tables is None else _names(tables)
-    results: list[TableResult] = []
-    try:
-        with progress() as advance:
-            for result in ingest_each(connector, to, names, on_progress=advance):
-                results.append(result)  # noqa: PERF402 - one by one, as they have landed.
-    finally:
-        # Also when a later table failed.
-        if results:
-            show([_summary(result) for result in results])
-            for result in results:
-                _show_warnings(result.receipt)
+for command in (ingest, init, runs):
+    cli.add_command(command)
 
 
 @cli.command(cls=HeadedCommand)
@@ -211,20 +189,21 @@ def read(  # noqa: PLR0913 - click hands over every option by its name.
     cut = form == "table" and limit is None and not show_offset
     records, end = connector.read_table(table, _parse_offset(offset))
     rows = 0
-    # Rows and a progress line would run into each other on one terminal.
+    # Rows and bars would run into each other on one terminal.
     quiet = output is None and on_terminal(sys.stdout)
     with (
         destination(output) as sink,
         ending(FORMATS[form](sink, pa.schema(records.schema))) as writer,
-        progress(quiet=quiet) as advance,
+        progress(quiet=quiet, share_of=lambda _: records.receipt["share_scanned"]) as advance,
     ):
+        advance(table, rows)
         for batch in _head(records, TABLE_ROWS if cut else limit):
             writer.write(batch)
             rows += batch.num_rows
             advance(table, rows)
     if cut and rows == TABLE_ROWS:
         click.echo(f"stopped after {rows} rows; --limit says how many", err=True)
-    _show_warnings(records.receipt)
+    show_warnings(records.receipt)
     if show_offset:
         click.echo(json.dumps(end), err=True)
 
@@ -239,16 +218,6 @@ def _typed(words: Sequence[str]) -> str:
 
 def _names(tables: str) -> list[str]:
     return [name.strip() for name in tables.split(",")]
-
-
-def _summary(result: TableResult) -> dict[str, object]:
-    return {
-        "table": result.table,
-        "mode": result.mode,
-        "rows": result.rows,
-        "seconds": f"{result.seconds:.2f}",
-        "version": result.version,
-    }
 
 
 def _description(connector: LakeflowConnect, table: str) -> dict[str, object]:
@@ -284,11 +253,3 @@ def _parse_offset(text: str | None) -> dict[str, Any] | None:
     if not isinstance(offset, dict):
         raise click.UsageError("--offset must be a JSON object")
     return offset
-
-
-def _show_warnings(receipt: Mapping[str, Any]) -> None:
-    if denied := receipt["keys_denied"]:
-        keys = "1 key" if denied == 1 else f"{denied:,} keys"
-        click.echo(f"{receipt['table']}: left out {keys} that the user may not read", err=True)
-    for warning in receipt["warnings"]:
-        click.echo(f"warning: {printable(warning)}", err=True)

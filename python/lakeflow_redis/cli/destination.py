@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EPIPE
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,19 @@ def destination(path: Path | None) -> Iterator[BinaryIO]:
     Raises:
         OSError: the file cannot be written.
     """
+    try:
+        with _opened(path) as file:
+            yield file
+    except OSError as error:
+        # Python does not say of what is written where it was to go. Who has had enough is no fault.
+        if error.filename is None and error.strerror is not None and error.errno != EPIPE:
+            name = "stdout" if path is None else str(path)
+            raise OSError(error.errno, error.strerror, name) from error
+        raise
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[BinaryIO]:
     if path is None:
         if sys.stdout is None:
             raise OSError("stdout is closed, and no --output is given")

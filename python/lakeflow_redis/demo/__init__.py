@@ -2,5 +2,6 @@
 
 It is part of the package, so that it shows the installed command and not a checkout's:
 `pip install 'lakeflow-redis[demo]'` is all it takes. `server` starts a server of its own,
-`sample` fills it, `__main__` (which `make demo` runs) lands it and looks at what landed.
+`sample` fills it, `__main__` (which `make demo` runs) lands it and looks at what landed. With
+`--serve` only the server is started, for the documentation's tutorial or one's own tries.
 """

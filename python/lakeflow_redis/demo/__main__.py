@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -23,6 +24,9 @@ SHOWN_ROWS = 5
 MARK = ".lakeflow-redis-demo"
 """A file that says of a lake that the demo made it, and may replace it."""
 
+STOPS = {signal.SIGINT, signal.SIGTERM}
+"""What ends `--serve`."""
+
 
 @click.command
 @click.option(
@@ -32,14 +36,33 @@ MARK = ".lakeflow-redis-demo"
     show_default=True,
     help="The lake to make; one that an earlier demo made is replaced.",
 )
-def demo(to: Path) -> None:
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Only start the server with the sample data, and keep it until Ctrl-C.",
+)
+def demo(to: Path, *, serve: bool) -> None:
     """Show on sample data how Redis is landed in a lake."""
-    _make_lake(to)
+    if not serve:
+        _make_lake(to)
     try:
         with server() as client:
-            _tour(client, to)
+            if serve:
+                _serve(client)
+            else:
+                _tour(client, to)
     except NoServerError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _serve(client: redis.Redis) -> None:
+    sample.fill(client)
+    # Waited for, and not left to end this process: the server would outlive it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    click.echo("A server with sample data, until Ctrl-C. In another terminal:\n", err=True)
+    click.echo(f"export LAKEFLOW_REDIS_URL={url_of(client)}")
+    sys.stdout.flush()
+    signal.sigwait(STOPS)
 
 
 def _tour(client: redis.Redis, lake: Path) -> None:

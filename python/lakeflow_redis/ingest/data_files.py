@@ -1,4 +1,4 @@
-"""Data files of a Delta table: record batches in, Parquet files and their add actions out.
+"""Parquet files of record batches, each as large as a scan wants it.
 
 `deltalake.write_deltalake` would do this too, but it gathers 8,192 rows per core before it
 writes any, however large they are: 2 GB of values of 100 kB each took it 4 GB of memory,
@@ -6,19 +6,14 @@ and take this module 80 MB. It also holds back Ctrl-C until it is done, and turn
 the source into text. Here the caller keeps the loop, so that both just work.
 """
 
-import os
-import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake.transaction import AddAction
-
-from lakeflow_redis.ingest.durable import sync_folder
-from lakeflow_redis.ingest.statistics import statistics_of
 
 TARGET_FILE_BYTES = 128 * 2**20
 """Where a file ends and the next begins: large enough to scan, small enough to rewrite."""
@@ -26,26 +21,33 @@ TARGET_FILE_BYTES = 128 * 2**20
 COMPRESSION = "zstd"
 """Half of snappy's size at the same speed, for the JSON and text that Redis tends to hold."""
 
+SAMPLE_ROWS = 1_000
+"""Rows of a file by which its columns are judged."""
+
 
 class DataFiles:
-    """Writes record batches into Parquet files that no commit names yet.
+    """Writes record batches into Parquet files of a local folder, a row group for each batch.
 
-    A context manager: what was not taken, to be committed, is removed when it is left. Each
-    batch is one row group, so that memory is bounded by the batches' size.
+    A context manager, which closes what is open when it is left; whose folder it is removes the
+    files that nobody wants.
 
     Args:
-        folder: the Delta table's folder; made on the first write.
+        folder: where to write.
         schema: the columns of all batches.
+        target_bytes: where a file ends and the next begins, or None for one file.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, schema: pa.Schema, target_bytes: int | None = TARGET_FILE_BYTES
+    ) -> None:
+        self.folder = folder
         self._schema = schema
+        self._target_bytes = target_bytes
         self._run = uuid4()
-        self._paths: list[Path] = []
         self._file: BinaryIO | None = None
         self._writer: pq.ParquetWriter | None = None
-        self._added: list[AddAction] = []
+        self.paths: list[Path] = []
+        """The files so far, all of them complete after `finish`."""
         self.rows = 0
         """Rows written so far."""
 
@@ -53,21 +55,13 @@ class DataFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._discard()
-
-    def finish(self) -> None:
-        """Complete the files, and see that they are on the disk.
-
-        Raises:
-            OSError: the disk is full, or gone.
-        """
-        self._end_file()
-
-    def take(self) -> list[AddAction]:
-        """Hand over what to commit: an action for each file. They are the committer's now."""
-        self._paths = []
-        added, self._added = self._added, []
-        return added
+        if self._file is not None and self._writer is not None:
+            # Closed, or it would try by itself when the file is gone. On a full disk it
+            # cannot write its footer, which nobody will read.
+            with suppress(OSError):
+                self._writer.close()
+            with suppress(OSError):
+                self._file.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write a batch, and end the file where it has become large enough.
@@ -77,52 +71,69 @@ class DataFiles:
         """
         if batch.num_rows == 0:
             return
-        file, writer = self._open_file()
-        writer.write_batch(batch)
+        file, writer = self._open_file(batch)
+        with self._naming():
+            writer.write_batch(batch)
         self.rows += batch.num_rows
-        if file.tell() >= TARGET_FILE_BYTES:
-            self._end_file()
+        if self._target_bytes is not None and file.tell() >= self._target_bytes:
+            self.finish()
 
-    def _open_file(self) -> tuple[BinaryIO, pq.ParquetWriter]:
-        if self._file is None or self._writer is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            name = f"part-{len(self._paths):05d}-{self._run}-c000.{COMPRESSION}.parquet"
-            path = self._folder / name
-            self._file = path.open("xb")
-            self._paths.append(path)
-            self._writer = pq.ParquetWriter(self._file, self._schema, compression=COMPRESSION)
-        return self._file, self._writer
+    def finish(self, metadata: dict[str, str] | None = None) -> None:
+        """Complete the file that is open.
 
-    def _end_file(self) -> None:
+        Args:
+            metadata: what its footer is to say besides, by key.
+
+        Raises:
+            OSError: the disk is full, or gone.
+        """
         if self._file is None or self._writer is None:
             return
-        self._writer.close()
-        self._file.flush()
-        # A commit must not outlive, in a power cut, the data that it names.
-        os.fsync(self._file.fileno())
-        self._file.close()
-        sync_folder(self._folder)
+        if metadata:
+            self._writer.add_key_value_metadata(metadata)
+        with self._naming():
+            self._writer.close()
+            self._file.close()
         self._file = self._writer = None
-        self._added.append(_add_action(self._paths[-1]))
 
-    def _discard(self) -> None:
-        if self._file is not None and self._writer is not None:
-            # Closed, or it would try by itself when the file is gone. On a full disk it
-            # cannot write its footer, which nobody will read.
-            with suppress(OSError):
-                self._writer.close()
-            with suppress(OSError):
-                self._file.close()
-        for path in self._paths:
-            path.unlink(missing_ok=True)
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Say in errors of the system which file it was; a write alone does not."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno is not None and error.filename is None:
+                error.filename = str(self.paths[-1])
+            raise
+
+    def open(self) -> None:
+        """Begin a file though there may be no row for it."""
+        self._open_file(pa.RecordBatch.from_pylist([], self._schema))
+
+    def _open_file(self, first: pa.RecordBatch) -> tuple[BinaryIO, pq.ParquetWriter]:
+        if self._file is None or self._writer is None:
+            name = f"part-{len(self.paths):05d}-{self._run}-c000.{COMPRESSION}.parquet"
+            path = self.folder / name
+            self._file = path.open("xb")
+            self.paths.append(path)
+            self._writer = pq.ParquetWriter(
+                self._file,
+                self._schema,
+                compression=COMPRESSION,
+                use_dictionary=_repeating(first),
+            )
+        return self._file, self._writer
 
 
-def _add_action(path: Path) -> AddAction:
-    return AddAction(
-        path=path.name,
-        size=path.stat().st_size,
-        partition_values={},
-        modification_time=time.time_ns() // 1_000_000,
-        data_change=True,
-        stats=statistics_of(path),
-    )
+def _repeating(batch: pa.RecordBatch) -> list[str]:
+    """The columns whose values repeat.
+
+    To others a dictionary adds its own size, and a fifth to the time of writing: where a batch is a row group, it
+    seldom becomes so large that Parquet gives it up.
+    """
+    sample = batch.slice(0, SAMPLE_ROWS)
+    return [
+        name
+        for name, column in zip(sample.schema.names, sample.columns, strict=True)
+        if not pa.types.is_nested(column.type) and 2 * len(column.unique()) <= sample.num_rows
+    ]

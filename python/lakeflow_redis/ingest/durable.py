@@ -15,3 +15,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on the disk.
+
+    Raises:
+        OSError: the disk is full, or failed.
+    """
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

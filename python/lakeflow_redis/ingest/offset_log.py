@@ -1,97 +1,114 @@
 """The offset log: what a run appended, written down before the commit that names it."""
 
 import json
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from lakeflow_redis.ingest.durable import sync_folder
 from lakeflow_redis.ingest.errors import LakeError
+from lakeflow_redis.ingest.landing import LastRun, RunId
+from lakeflow_redis.ingest.store import Store
+
+KEPT = 100
+"""Entries that stay behind the one that counts, for whoever wants to see what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an entry says."""
+
+    end: dict[str, Any]
+    """The offset after the rows."""
+    run: LastRun
 
 
 class OffsetLog:
     """One JSON file per version, of which only those that a commit names count.
 
-    The files hold `version` (int), `start` (the offset before the rows, or null for the
-    beginning), `end` (the offset after them) and `written_at` (ISO 8601, UTC). One that no
+    The files hold `version` (int), `after` (the version before, or null), `start` (the offset before the
+    rows, or null for the beginning), `end` (the offset after them), `run_id` and `written_at` (ISO 8601, UTC). One that no
     commit names is the trace of a run that ended in between; it is never used, nor used
     again: a version is claimed by making its file, which only one run can do.
 
     Args:
-        folder: the log's folder; made on the first write.
+        store: the log's folder; made on the first write.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-    def end_of(self, version: int) -> dict[str, Any]:
-        """The offset after the rows of a committed version.
+    def entry_of(self, version: int) -> Entry:
+        """The entry of a committed version.
 
         Raises:
             LakeError: its file is missing or damaged.
         """
-        path = self._path(version)
+        name = _name(version)
         try:
-            entry = json.loads(path.read_bytes())
+            content = self._store.read(name)
+            if content is None:
+                raise self._lost(name, "is missing")
+            entry = json.loads(content)
             known = entry["version"] == version and isinstance(entry["end"], dict)
+            found = Entry(entry["end"], LastRun(entry["run_id"], entry["after"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _lost(path, f"cannot be read ({type(error).__name__})") from error
+            raise self._lost(name, f"cannot be read ({type(error).__name__})") from error
         if not known:
-            raise _lost(path, "is not the entry of this version")
-        end: dict[str, Any] = entry["end"]
-        return end
+            raise self._lost(name, "is not the entry of this version")
+        return found
 
     def append(
-        self, after: int | None, start: Mapping[str, Any] | None, end: Mapping[str, Any]
+        self,
+        run: RunId,
+        after: int | None,
+        start: Mapping[str, Any] | None,
+        end: Mapping[str, Any],
     ) -> int:
         """Write an entry that is on the disk when this returns, and return its version.
 
         Args:
+            run: who writes it.
             after: the version that was committed last, or None before the first.
             start: the offset before the rows.
             end: the offset after the rows.
 
         Raises:
-            OSError: it cannot be written.
+            LakeError: it cannot be written.
+            OSError: likewise, in a folder of this machine.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         for version in count(0 if after is None else after + 1):
             entry = {
                 "version": version,
+                "after": after,
                 "start": start,
                 "end": end,
+                "run_id": run.id,
                 "written_at": datetime.now(UTC).isoformat(),
             }
-            if _create(self._path(version), json.dumps(entry).encode()):
+            if self._store.create(_name(version), json.dumps(entry).encode()):
                 return version
         raise AssertionError  # `count` has no end.
 
-    def _path(self, version: int) -> Path:
-        return self._folder / f"{version}.json"
+    def forget(self, committed: int) -> None:
+        """Remove entries of long ago.
+
+        Args:
+            committed: the version that counts; `KEPT` versions before it stay.
+        """
+        for name in self._store.names():
+            version, _, ending = name.partition(".")
+            if ending == "json" and version.isdecimal() and int(version) < committed - KEPT:
+                self._store.delete(name)
+
+    def _lost(self, name: str, what: str) -> LakeError:
+        return LakeError(
+            f"{self._store}/{name} {what}, and without it nobody knows where the last run ended; "
+            f"starting over would append every entry again. Restore this file from a copy of "
+            f"{self._store}, or land into another folder"
+        )
 
 
-def _create(path: Path, content: bytes) -> bool:
-    """Make a durable file, or return False where there is one of that name.
-
-    It need not appear whole: it is read only if a later commit names it.
-    """
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        return False
-    sync_folder(path.parent)
-    return True
-
-
-def _lost(path: Path, what: str) -> LakeError:
-    return LakeError(
-        f"{path} {what}, and without it nobody knows where the last run ended; starting over "
-        f"would append every entry again. Restore this file from a copy of {path.parent}, or "
-        "land into another folder"
-    )
+def _name(version: int) -> str:
+    return f"{version}.json"

@@ -34,7 +34,7 @@ from tests.waiting import until
 
 COMMAND = [sys.executable, "-m", "lakeflow_redis"]
 
-SOON = 5.0
+SOON = 20.0
 """Seconds until an interrupted command must have ended; it is to take one at most."""
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests import data, peers
 from tests.servers import HOST, Server
 
-SOON = 5.0
+SOON = 20.0
 """Seconds until the process must have ended; it is to take one at most."""
 
 UNDER_WAY = 0.5

@@ -5,6 +5,7 @@ Each test prints how its reads ended (`pytest -s`).
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tests.moving import Content, Ended, Keys, Reading, read_meanwhile, tell
 from tests.nodes import Node
 from tests.resharding import Resharding, fill
 from tests.servers import REDIS_7_0, VALKEY_9_1, Flavour
+from tests.waiting import until
 
 # What a receipt says of another pass is a warning, and here it is what is waited for.
 pytestmark = pytest.mark.filterwarnings("ignore::lakeflow_redis.LakeflowRedisWarning")
@@ -167,6 +169,43 @@ def test_a_slot_that_moves_to_and_fro(filled: Filled, rules: list[dict[str, Any]
     tell("a slot moved to and fro", ended)
     assert_complete(ended)
     assert_some_took_another_pass(ended)
+
+
+def test_a_slot_that_turns_back_between_its_two_ends(filled: Filled) -> None:
+    """What another pass did not find at the one end may have gone back there when it comes to the other."""
+    cluster = filled.cluster
+    slot = cluster.slot_of(HERE)
+    one = cluster.primary_of(slot)
+    other = next(node for node in cluster.primaries() if node is not one)
+
+    def turn_back() -> None:
+        cluster.close_slot(slot)
+        cluster.open_slot(slot, one if cluster.primary_of(slot) is other else other, HERE_SMALL)
+
+    def listings() -> int:
+        stats = [node.info("commandstats") for node in (one, other)]
+        listed = [each.get("cmdstat_cluster|getkeysinslot", {"calls": 0}) for each in stats]
+        return sum(each["calls"] for each in listed)
+
+    def disturb(reading: Reading) -> None:
+        time.sleep(UNDER_WAY)
+        turn_back()
+        if reading.wait_for_pass(2):
+            before = listings()
+            until("one end is listed", lambda: reading.over or listings() > before)
+            turn_back()
+
+    strings = filled.content["strings"]
+    expected = {"strings": Counter({row: 1 for row in strings if row[0].startswith(HERE)})}
+    cluster.open_slot(slot, other, HERE_SMALL)
+    try:
+        options = {"max_server_share": "0.01", "key_pattern": f"{HERE}*"}
+        options = cluster.options(**moving.SLOW) | options
+        ended = [read_meanwhile(options, ["strings"], expected, disturb)]
+    finally:
+        cluster.close_slot(slot)
+        sharded.let_replicas_follow(cluster)
+    tell("a slot turned back between its two ends", ended)
 
 
 @read_froms

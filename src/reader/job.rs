@@ -55,6 +55,13 @@ pub struct Crew {
     pub shares: Vec<Share>,
 }
 
+impl Crew {
+    /// The slots that were being moved when the node was found.
+    pub fn open(&self) -> Slots {
+        self.holding.as_ref().map(Holding::open).unwrap_or_default()
+    }
+}
+
 /// What is yet to be read, and what was.
 #[derive(Default)]
 pub struct Progress {

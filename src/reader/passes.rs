@@ -6,8 +6,9 @@
 //! SETSLOT STABLE and not by a failover, within one pass.) If not, a key may have moved
 //! from a node that had not come to it to one that was past it. Then the nodes are found anew for
 //! another pass. In a cluster that pass is over the slots in question alone, and lists the keys of
-//! each at a moment at which its owner has all of it; so it comes to its end while other slots are
-//! moving. Elsewhere it is another scan.
+//! each at a moment at which its owner has all of it, or at both ends where it is moving and does so
+//! until the pass is over; so it comes to its end while other slots are moving. Elsewhere it is
+//! another scan.
 //!
 //! A pass leaves out what those before it have read. What that is, is known as long as not more
 //! keys were named than are remembered; with more, the read fails and says what moved.
@@ -124,14 +125,17 @@ fn read_pass(
         }
         redirected = Redirected::joined(redirected, end.redirected);
     }
-    let moved = match &progress.slots {
-        None => {
-            let nodes = crews.iter_mut().map(|crew| &mut crew.node).collect();
-            job.topology.moved(nodes, cancel)
-        }
-        // What was listed was there at one moment.
-        Some(_) => Ok(None),
-    };
+    // What was listed was there at one moment, but for slots that were moving by then: those are read
+    // at both their ends, one after the other, and keys may have gone back meanwhile.
+    let open = progress.slots.as_ref().map(|_| {
+        let mut open = Slots::default();
+        crews.iter().for_each(|crew| open.extend(&crew.open()));
+        open
+    });
+    let concerned = |crew: &&mut Crew| open.is_none() || !crew.open().is_empty();
+    let crews_concerned = crews.iter_mut().filter(concerned);
+    let nodes = crews_concerned.map(|crew| &mut crew.node).collect();
+    let moved = job.topology.moved(nodes, cancel);
     let mut left = Slots::default();
     for share in crews.iter().flat_map(|crew| &crew.shares) {
         left.extend(&share.work.pending());
@@ -140,21 +144,27 @@ fn read_pass(
         let what = format!("slots {left} were moving when they were to be listed");
         Error::TopologyChanged(what)
     });
-    let mut everything = false;
-    match moved {
-        Ok(None) => {}
-        Ok(Some(changes)) => {
-            match changes.slots {
-                Some(slots) => left.extend(&slots),
-                None => everything = true,
-            }
-            why = Some(Error::TopologyChanged(changes.what));
-        }
-        Err(error) if job.may_mend(&error) => {
-            everything = true;
-            why = Some(error);
-        }
+    let changed = match moved {
+        Ok(changes) => changes.map(|changes| (Error::TopologyChanged(changes.what), changes.slots)),
+        Err(error) if job.may_mend(&error) => Some((error, None)),
         Err(error) => return Pass::Failed(of_change(error, job)),
+    };
+    let mut everything = false;
+    if let Some((error, slots)) = changed {
+        match (slots, open) {
+            (None, None) => (everything, why) = (true, Some(error)),
+            (Some(slots), None) | (None, Some(slots)) => {
+                left.extend(&slots);
+                why = Some(error);
+            }
+            (Some(slots), Some(open)) => {
+                let again = slots.both(&open);
+                if !again.is_empty() {
+                    left.extend(&again);
+                    why = Some(error);
+                }
+            }
+        }
     }
     if let Some(redirected) = redirected {
         left.extend(&redirected.slots);

@@ -1,6 +1,6 @@
 //! What became of the servers while they were read.
 
-use super::slots::{Holding, Slots};
+use super::slots::Slots;
 use super::{Role, State};
 
 /// What changed, and which keys it concerns.
@@ -48,7 +48,7 @@ impl Changes {
             return Some(Changes { what, slots });
         }
         let mut slots = moved.clone();
-        slots.extend(&open(before).difference(&open(after)));
+        slots.extend(&before.open().difference(&after.open()));
         let what = match moved.is_empty() {
             true => format!("slots {slots} began or ceased to move at {name}"),
             false => format!("slots {moved} came to {name} or went from it"),
@@ -73,18 +73,10 @@ impl Changes {
     }
 }
 
-/// The slots that are being moved to a node or from it.
-fn open(holding: &Holding) -> Slots {
-    let mut open = Slots::default();
-    for slot in holding.leaving.keys().chain(holding.arriving.keys()) {
-        open.insert(*slot..=*slot);
-    }
-    open
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::Holding;
 
     fn state(epoch: u64, owned: &[(u16, u16)], leaving: &[u16]) -> State {
         let mut holding = Holding::default();

@@ -150,6 +150,15 @@ impl Holding {
         self.owned.is_empty() && self.arriving.is_empty()
     }
 
+    /// The slots that are being moved to the node or from it.
+    pub fn open(&self) -> Slots {
+        let mut open = Slots::default();
+        for slot in self.leaving.keys().chain(self.arriving.keys()) {
+            open.insert(*slot..=*slot);
+        }
+        open
+    }
+
     /// What of these slots it has.
     #[must_use]
     pub fn within(&self, slots: &Slots) -> Holding {
